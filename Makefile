@@ -1,0 +1,28 @@
+# make example   train on real data, freeze, test, predict, draw pictures (a few minutes)
+# make test      all tests
+# make install   only the virtual environment with the package in it
+PYTHON ?= python3
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+
+.PHONY: example test install lint
+
+install: $(VENV)/installed
+
+# TensorFlow comes first: its headers are needed to build the op library.
+$(VENV)/installed: pyproject.toml setup.py $(wildcard op/*) $(shell find deepdensity_tf -name '*.py')
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) found; set PYTHON" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=70.1" wheel
+	$(BIN)/python -m pip install --quiet "tensorflow>=2.16"
+	$(BIN)/python -m pip install --quiet --no-build-isolation ".[test]"
+	touch $@
+
+example: install
+	PATH="$(BIN):$$PATH" sh examples/ethane/run.sh
+
+test: install
+	$(BIN)/python -m pytest -n 2
+
+lint: install
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .

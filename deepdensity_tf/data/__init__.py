@@ -1,0 +1,1 @@
+"""Reference data: systems on disk, sampling, conversion."""

@@ -1,0 +1,164 @@
+"""Batches of frames and points, drawn so that losses over them are unbiased."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from deepdensity_tf.data.system import Frame
+
+
+class Sample(NamedTuple):
+    """A training batch as NumPy arrays: the model's Batch and the reference."""
+
+    coord: np.ndarray  # (natoms, 3) float64, Å
+    coord_splits: np.ndarray  # (nframes + 1,) int32
+    atype: np.ndarray  # (natoms,) int32
+    box: np.ndarray  # (nframes, 9) float64, Å
+    point: np.ndarray  # (npoints, 3) float64, Å
+    point_splits: np.ndarray  # (nframes + 1,) int32
+    density: np.ndarray  # (npoints, ndensity) float64, electrons/Å^3
+    weight: np.ndarray  # (npoints,) float64; sums over a frame's points estimate its mean
+    volume: np.ndarray  # (nframes,) float64, Å^3; 0 for loose points
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How points are drawn.
+
+    Parameters
+    ----------
+    numb_points : int
+        Points of each frame.
+    uniform_fraction : float
+        Share of the points drawn uniformly; the others in proportion to the density.
+    spin : bool
+        Take the spin density as second channel.
+    """
+
+    numb_points: int
+    uniform_fraction: float
+    spin: bool = False
+
+
+# Candidates a point: enough for density-weighted draws, few enough for memory-mapped files.
+_CANDIDATES = 8
+
+
+def draw_points(
+    density: np.ndarray, config: SamplerConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and weights of points of one frame.
+
+    Candidates are drawn uniformly and points among them by a mixture of the uniform
+    distribution and the density; with weights 1 / (probability x candidates), so that
+    sum(weight x f) is an unbiased estimate of the mean of f over all points whatever f is.
+
+    Parameters
+    ----------
+    density : np.ndarray
+        (npoints,) all densities of the frame; only candidates are read.
+    config : SamplerConfig
+        Numbers and shares.
+    rng : np.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    index : np.ndarray
+        (numb_points,) int64, rising; all points where the frame has no more.
+    weight : np.ndarray
+        (numb_points,) float64.
+    """
+    total, wanted = len(density), config.numb_points
+    if total <= wanted:
+        return np.arange(total), np.full(total, 1 / total)
+    ncandidates = min(total, _CANDIDATES * wanted)
+    # One candidate in each stratum of the grid: less noise than independent draws.
+    edges = np.linspace(0, total, ncandidates + 1)
+    candidates = (edges[:-1] + rng.random(ncandidates) * np.diff(edges)).astype(np.int64)
+    candidates = np.minimum(candidates, total - 1)
+    magnitude = np.abs(density[candidates].astype(np.float64))
+    probability = np.full(ncandidates, 1 / ncandidates)
+    if magnitude.sum() > 0:
+        mix = config.uniform_fraction
+        probability = mix * probability + (1 - mix) * magnitude / magnitude.sum()
+    # Systematic draw: each candidate is taken numb_points x probability times on average.
+    steps = (np.arange(wanted) + rng.random()) / wanted
+    chosen = np.searchsorted(np.cumsum(probability), steps * probability.sum())
+    chosen = np.minimum(chosen, ncandidates - 1)
+    return candidates[chosen], 1 / (wanted * ncandidates * probability[chosen])
+
+
+def assemble(
+    frames: Sequence[Frame], config: SamplerConfig, rng: np.random.Generator
+) -> Sample:
+    """A batch of the given frames with points drawn anew."""
+    draws = [draw_points(frame.density, config, rng) for frame in frames]
+    references = [
+        _channels(frame, index, config.spin) for frame, (index, _) in zip(frames, draws, strict=True)
+    ]
+    return Sample(
+        coord=np.concatenate([frame.coord for frame in frames]),
+        coord_splits=_splits([len(frame.coord) for frame in frames]),
+        atype=np.concatenate([frame.atype for frame in frames]).astype(np.int32),
+        box=np.stack([frame.model_box for frame in frames]),
+        point=np.concatenate(
+            [frame.points(index) for frame, (index, _) in zip(frames, draws, strict=True)]
+        ),
+        point_splits=_splits([len(index) for index, _ in draws]),
+        density=np.concatenate(references),
+        weight=np.concatenate([weight for _, weight in draws]),
+        volume=np.array(
+            [(frame.volume_element or 0.0) * len(frame.density) for frame in frames], dtype=np.float64
+        ),
+    )
+
+
+class BatchSampler:
+    """Batches as a pure function of the step: a restart sees what it would have seen.
+
+    Parameters
+    ----------
+    frames : Sequence
+        All frames to train on; each is drawn equally often, whatever its size.
+    config : SamplerConfig
+        How points are drawn.
+    batch_size : int
+        Frames a step.
+    seed : int
+        The same seed gives the same batches.
+    """
+
+    def __init__(
+        self, frames: Sequence[Frame], config: SamplerConfig, batch_size: int, seed: int
+    ):
+        self._frames = frames
+        self._config = config
+        self._batch_size = batch_size
+        self._seed = seed
+
+    def __call__(self, step: int) -> Sample:
+        """The batch of step 0, 1, ..."""
+        picked = [self._frame_at(step * self._batch_size + k) for k in range(self._batch_size)]
+        rng = np.random.default_rng([self._seed, 1, step])
+        return assemble([self._frames[index] for index in picked], self._config, rng)
+
+    def _frame_at(self, position: int) -> int:
+        epoch, within = divmod(position, len(self._frames))
+        order = np.random.default_rng([self._seed, 0, epoch]).permutation(len(self._frames))
+        return int(order[within])
+
+
+def _splits(sizes: Sequence[int]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+
+
+def _channels(frame: Frame, index: np.ndarray, spin: bool) -> np.ndarray:
+    channels = [frame.density[index]]
+    if spin:
+        channels.append(frame.spin_density[index])
+    return np.stack(channels, -1).astype(np.float64)

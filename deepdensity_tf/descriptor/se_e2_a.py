@@ -1,0 +1,70 @@
+"""The descriptor of Deep Potential, smooth edition."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from dargs import Argument
+
+from deepdensity_tf.descriptor.base import (
+    DESCRIPTORS,
+    AtomFeatures,
+    Environment,
+    Pairs,
+    RadialEmbedding,
+    Standardize,
+    StandardizePerL,
+    cutoff_arguments,
+    gather_messages,
+)
+from deepdensity_tf.utils.nn import Initializer
+
+
+@DESCRIPTORS.register("se_e2_a")
+class SeE2A(tf.Module):
+    """T = G^T R / N and D = T T[:M2]^T of every atom.
+
+    References
+    ----------
+    Zhang et al., NeurIPS 31 (2018), arXiv:1805.09003.
+    """
+
+    summary = "Deep Potential's smooth edition: T = G^T R (l <= 1) and D = T T[:M2]^T."
+
+    @staticmethod
+    def arguments() -> list[Argument]:
+        return [
+            *cutoff_arguments(),
+            Argument(
+                "neuron",
+                list[int],
+                optional=True,
+                default=[32, 64],
+                doc="Sizes of the embedding net; the last is the number of channels M1.",
+            ),
+            Argument(
+                "axis_neuron", int, optional=True, default=8, doc="Columns M2 of the descriptor."
+            ),
+        ]
+
+    def __init__(self, config: dict, ntypes: int, init: Initializer):
+        super().__init__()
+        self.lmax = 1
+        self.nchannels = config["neuron"][-1]
+        self.nscalars = self.nchannels * config["axis_neuron"]
+        self._axis_neuron = config["axis_neuron"]
+        self._environment = Environment(config, self.lmax, ntypes, init.dtype)
+        # One function a channel for l = 0 and 1 alike, as in Deep Potential.
+        self._embedding = RadialEmbedding(
+            init, config["rcut"], ntypes, config["neuron"][:-1], self.nchannels
+        )
+        self._scale = StandardizePerL(init, self.lmax)
+        self._scale_invariants = Standardize(init, self.nscalars)
+
+    def __call__(self, atype, pairs: Pairs) -> AtomFeatures:
+        rows, distance, type_pair = self._environment(atype, pairs)
+        embedded = tf.tile(self._embedding(distance, type_pair), [1, self.lmax + 1])
+        natoms = tf.shape(atype)[0]
+        tensors = self._scale(gather_messages(embedded, rows, pairs, natoms, self.lmax))
+        product = tf.einsum("nka,nkb->nab", tensors, tensors[:, :, : self._axis_neuron])
+        scalars = self._scale_invariants(tf.reshape(product, [-1, self.nscalars]))
+        return AtomFeatures(scalars, tensors)

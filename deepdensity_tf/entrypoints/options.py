@@ -1,0 +1,57 @@
+"""Command-line options that several sub-commands share, and checks of their values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """-m MODEL."""
+    parser.add_argument("-m", "--model", required=True, metavar="FILE", help="frozen model")
+
+
+def add_systems(parser: argparse.ArgumentParser, frames: str = ":") -> None:
+    """-s SYSTEM ... --frames SLICE."""
+    parser.add_argument(
+        "-s",
+        "--system",
+        required=True,
+        nargs="+",
+        action="extend",
+        metavar="FOLDER",
+        help="density system, or folder with systems in it",
+    )
+    parser.add_argument(
+        "--frames",
+        default=frames,
+        metavar="SLICE",
+        help="frames of each system, e.g. 32:40, 32: or 5 (default: %(default)s)",
+    )
+
+
+def checked(kind: Callable, test: Callable[..., bool], expected: str) -> Callable[[str], object]:
+    """An argparse type: `kind` of the text, if it passes `test`; `expected` says what would."""
+
+    def convert(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not test(value):
+            raise argparse.ArgumentTypeError(f"found '{text}', expected {expected}")
+        return value
+
+    return convert
+
+
+def _finite_positive(value: float) -> bool:
+    return 0 < value < float("inf")
+
+
+positive_int = checked(int, lambda value: value > 0, "a whole number above 0")
+positive_float = checked(float, _finite_positive, "a number above 0")
+output_file = checked(
+    str, lambda path: Path(path).parent.is_dir(), "a file name in a folder that exists"
+)

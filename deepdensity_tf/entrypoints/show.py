@@ -1,0 +1,87 @@
+"""dd-tf show: what is in a frozen model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_parser(subparsers) -> None:
+    """Add `dd-tf show`."""
+    parser = subparsers.add_parser(
+        "show",
+        help="what is in a frozen model",
+        description="Print elements, cut-offs, kind, version, number of parameters and training "
+        "input of a frozen model.",
+        epilog="example:\n  dd-tf show frozen_model.pb --script",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="frozen model")
+    parser.add_argument("--json", action="store_true", help="print JSON, with the training input")
+    parser.add_argument("--script", action="store_true", help="print the training input as YAML")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the sub-command."""
+    from deepdensity_tf.utils.log import import_tensorflow
+
+    import_tensorflow()
+    from deepdensity_tf.infer.deep_density import DeepDensity
+
+    model = DeepDensity(args.model)
+    facts = {
+        "file": args.model,
+        "size": Path(args.model).stat().st_size,
+        "type_map": list(model.type_map),
+        "rcut": model.rcut,
+        "rcut_point": model.rcut_point,
+        "model_type": model.model_type,
+        "model_version": model.model_version,
+        **model.info,
+    }
+    if args.json:
+        print(json.dumps({**facts, "training_script": model.training_script}, indent=2))
+    else:
+        print(_describe(facts, model.training_script))
+    if args.script and not args.json:
+        import yaml
+
+        print(f"\n{yaml.safe_dump(model.training_script, sort_keys=False)}", end="")
+
+
+def _describe(facts: dict, script: dict) -> str:
+    lines = {
+        "model": f"{facts['file']} ({facts['size'] / 2**20:.2f} MB)",
+        "elements": " ".join(facts["type_map"]),
+        "cut-off between atoms": f"{facts['rcut']:g} Å",
+        "cut-off of the density": f"{facts['rcut_point']:g} Å",
+        "fitting type": facts["model_type"],
+        "graph version": facts["model_version"],
+    }
+    if "nparameters" in facts:
+        lines["parameters"] = f"{facts['nparameters']:,}"
+    if "package_version" in facts:
+        lines["frozen by"] = f"deepdensity_tf {facts['package_version']}"
+    lines.update(_training_summary(script))
+    width = max(map(len, lines)) + 2
+    return "\n".join(f"{name + ':':<{width}}{value}" for name, value in lines.items())
+
+
+def _training_summary(script: dict) -> dict[str, str]:
+    """The keys of the training input people ask for first, where they are there."""
+    model, training = script.get("model", {}), script.get("training", {})
+    data = training.get("training_data", {})
+    values = {
+        "descriptor": model.get("descriptor", {}).get("type"),
+        "baseline": (model.get("baseline") or {}).get("type"),
+        "training steps": training.get("numb_steps"),
+        "training data": ", ".join(_as_list(data.get("systems"))),
+        "training frames": data.get("frames"),
+    }
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+
+def _as_list(value) -> list[str]:
+    return [value] if isinstance(value, str) else [str(entry) for entry in value or []]

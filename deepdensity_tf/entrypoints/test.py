@@ -1,0 +1,173 @@
+"""dd-tf test: errors of a frozen model on data with a reference."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from deepdensity_tf.entrypoints.options import add_model, add_systems, output_file, positive_int
+
+log = logging.getLogger(__name__)
+
+# Up to so many frames are listed one by one without being asked.
+_FEW_FRAMES = 20
+
+
+def add_parser(subparsers) -> None:
+    """Add `dd-tf test`."""
+    parser = subparsers.add_parser(
+        "test",
+        help="errors of a frozen model on data with reference densities",
+        description="Compare a frozen model with reference densities: NMAE, RMSE, largest error "
+        "and electrons for each system and frame, and errors in each decile of the density.",
+        epilog="example:\n"
+        "  dd-tf test -m frozen_model.pb -s data/ethane --frames 32: --json test.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model(parser)
+    add_systems(parser)
+    parser.add_argument(
+        "-n",
+        "--max-frames",
+        type=positive_int,
+        metavar="N",
+        help="at most N frames of each system, the first ones",
+    )
+    parser.add_argument(
+        "-d",
+        "--detail",
+        type=output_file,
+        metavar="PREFIX",
+        help="write PREFIX.<system>.npz with arrays pred_<frame> and ref_<frame>, electrons/Å^3",
+    )
+    parser.add_argument(
+        "--json", type=output_file, metavar="FILE", help="write all figures to a JSON file"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the sub-command."""
+    import json
+
+    from deepdensity_tf.utils.files import atomic_path
+    from deepdensity_tf.utils.log import import_tensorflow
+
+    import_tensorflow()
+    from deepdensity_tf.infer.deep_density import DeepDensity
+    from deepdensity_tf.infer.evaluate import evaluate
+    from deepdensity_tf.infer.frames import choose_frames
+
+    model = DeepDensity(args.model)
+    chosen = choose_frames(args.system, model.type_map, args.frames, args.max_frames)
+    report = {"model": args.model, **evaluate(model, chosen, args.detail)}
+    if args.json:
+        with atomic_path(args.json) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        log.info("figures in %s", args.json)
+    print(format_report(report, list_frames=args.verbosity > 0))
+
+
+def format_report(report: dict, list_frames: bool = False) -> str:
+    """Tables of `infer.evaluate.evaluate` for people.
+
+    Parameters
+    ----------
+    report : dict
+        Result of `evaluate`.
+    list_frames : bool
+        List the frames one by one even if they are many.
+    """
+    parts = []
+    if list_frames or len(report["frames"]) <= _FEW_FRAMES:
+        parts.append(_frame_table(report["frames"]))
+    parts += [_system_table(report), _decile_table(report["deciles"])]
+    note = f"{report['definition']}; of a set: the mean over its frames."
+    if report["all"]["sampled"]:
+        note += "\nestimate: the points are a sample, not a full grid; so are figures over them."
+    return "\n\n".join(part for part in [*parts, note] if part)
+
+
+def _frame_table(frames: list[dict]) -> str:
+    header = ["system", "frame", "NMAE %", "MAE", "RMSE", "max error", "electrons", "reference"]
+    rows = [
+        [
+            entry["system"],
+            str(entry["frame"]),
+            _nmae(entry["nmae"], entry["sampled"]),
+            f"{entry['mae']:.3e}",
+            f"{entry['rmse']:.3e}",
+            f"{entry['max_error']:.3e}",
+            _number(entry["electrons_pred"]),
+            _number(entry["electrons_ref"]),
+        ]
+        for entry in frames
+    ]
+    return "frames (electrons/Å^3)\n" + _table(header, rows)
+
+
+def _system_table(report: dict) -> str:
+    header = ["system", "frames", "NMAE %", "of sums", "median", "worst", "MAE", "RMSE"]
+    header += ["max error", "|electron error|"]
+    entries = report["systems"]
+    if len(entries) > 1:
+        entries = [*entries, {"system": "all", **report["all"]}]
+    rows = [
+        [
+            entry["system"],
+            str(entry["nframes"]),
+            _nmae(entry["nmae"], entry["sampled"]),
+            f"{entry['nmae_of_sums']:.3f}",
+            f"{entry['nmae_median']:.3f}",
+            f"{entry['nmae_worst']:.3f}",
+            f"{entry['mae']:.3e}",
+            f"{entry['rmse']:.3e}",
+            f"{entry['max_error']:.3e}",
+            _number(entry["electrons_mae"]),
+        ]
+        for entry in entries
+    ]
+    return (
+        f"systems (electrons/Å^3)\n{_table(header, rows)}\nworst: {report['all']['worst']}, "
+        f"{report['all']['nmae_worst']:.3f} %"
+    )
+
+
+def _decile_table(deciles: list[dict]) -> str:
+    if not deciles:
+        return ""
+    header = ["decile", "density from", "to", "NMAE %", "MAE", "bias", "share of error %"]
+    rows = [
+        [
+            str(place),
+            f"{row['lower']:.2e}",
+            f"{row['upper']:.2e}",
+            "-" if row["nmae"] is None else f"{row['nmae']:.3f}",
+            f"{row['mae']:.2e}",
+            f"{row['bias']:+.2e}",
+            f"{row['share']:.1f}",
+        ]
+        for place, row in enumerate(deciles, 1)
+    ]
+    return "points by density, ten equal groups of each frame (electrons/Å^3)\n" + _table(
+        header, rows
+    )
+
+
+def _nmae(value: float, sampled: bool) -> str:
+    return f"{value:.3f} (estimate)" if sampled else f"{value:.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    """Columns as wide as they need, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

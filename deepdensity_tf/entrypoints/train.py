@@ -1,0 +1,104 @@
+"""dd-tf train: from an input file to checkpoints and a learning curve."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers) -> None:
+    """Add `dd-tf train`."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a model",
+        description="Train a model on systems with densities. Writes out.json (the input with all "
+        "defaults), lcurve.out (learning curve) and the checkpoint folder model.ckpt.",
+        epilog="example:\n  dd-tf train input.json\n  dd-tf train input.json --restart",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", nargs="?", help="training input, JSON or YAML")
+    parser.add_argument(
+        "--restart", action="store_true", help="go on from the last checkpoint of training.save_ckpt"
+    )
+    parser.add_argument(
+        "--init-model", metavar="FOLDER", help="start from the weights of another checkpoint folder"
+    )
+    parser.add_argument(
+        "--output", default="out.json", metavar="FILE", help="completed input (out.json)"
+    )
+    parser.add_argument("--keys", action="store_true", help="print all keys of the input and stop")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the sub-command."""
+    from deepdensity_tf.utils.argcheck import complete_input, describe_input, read_input
+    from deepdensity_tf.utils.errors import InputError
+    from deepdensity_tf.utils.files import atomic_path
+
+    if args.keys:
+        print(describe_input())
+        return
+    if args.input is None:
+        raise InputError("dd-tf train: no input given, expected a file such as input.json")
+    config = complete_input(read_input(args.input), args.input)
+    folder = Path(config["training"]["save_ckpt"])
+    if not args.restart and (folder / "checkpoint").exists():
+        raise InputError(
+            f"{folder}: holds checkpoints already; go on by --restart, or choose another "
+            "training.save_ckpt"
+        )
+    with atomic_path(args.output) as temporary:
+        temporary.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+    _train(config, folder, args)
+
+
+def _train(config: dict, folder: Path, args: argparse.Namespace) -> None:
+    from deepdensity_tf.train.checkpoint import (
+        CheckpointFolder,
+        TrainingState,
+        load_state,
+        read_checkpoint_input,
+    )
+    from deepdensity_tf.train.trainer import Trainer
+    from deepdensity_tf.utils.errors import InputError
+
+    if args.restart and read_checkpoint_input(folder)["model"] != config["model"]:
+        raise InputError(
+            f"{args.input}: section model differs from that of {folder}; "
+            "a restart needs the same model"
+        )
+    state = TrainingState(config)
+    checkpoints = CheckpointFolder(folder, state)
+    trainer = Trainer(state, checkpoints)
+    if args.restart:
+        checkpoints.restore()
+        log.info("going on from step %d", state.step)
+    elif args.init_model:
+        _copy_model(load_state(args.init_model), state, args.init_model)
+    else:
+        trainer.initialise()
+    log.info("%d parameters", state.model.nparameters)
+    trainer.run()
+    log.info("done: step %d, checkpoints in %s", state.step, folder)
+
+
+def _copy_model(source, target, name: str) -> None:
+    """Averaged weights and statistics of `source` as the start of `target`."""
+    from deepdensity_tf.utils.errors import InputError
+
+    source.optimizer.swap_average()
+    pairs = list(zip(source.model.variables, target.model.variables, strict=False))
+    same = source.model.type_map == target.model.type_map
+    same = same and len(source.model.variables) == len(target.model.variables)
+    if not same or any(a.shape != b.shape for a, b in pairs):
+        raise InputError(f"{name}: its model differs from section model of the input")
+    for theirs, ours in pairs:
+        ours.assign(theirs)
+    variables = target.model.trainable_variables
+    for average, variable in zip(target.optimizer.average, variables, strict=True):
+        average.assign(variable)

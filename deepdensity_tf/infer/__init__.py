@@ -1,0 +1,1 @@
+"""Use of frozen models. Nothing here imports the training."""

@@ -1,0 +1,286 @@
+"""Evaluation of a frozen model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from deepdensity_tf.utils import ops
+from deepdensity_tf.utils.errors import InputError
+
+_VERSIONS = ("1.0",)
+_ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
+_MAX_POINTS = 200_000
+
+
+class DeepDensity:
+    """A frozen model: density and its gradient at any points.
+
+    Parameters
+    ----------
+    model_file : str or Path
+        A graph written by `dd-tf freeze`.
+    max_pairs : int, optional
+        Pairs of a point and an atom held in memory at once; the default suits the model.
+
+    Attributes
+    ----------
+    type_map : list of str
+        Elements, in the order of the types.
+    rcut, rcut_point : float
+        Cut-offs between atoms and of an atom's density, Å.
+    model_type, model_version : str
+        Fitting type; version of the graph's contract.
+    training_script : dict
+        The input it was trained with.
+    info : dict
+        Further metadata: number of parameters, version of the package.
+
+    Raises
+    ------
+    InputError
+        Missing file, not a graph, not a graph of this package, another version.
+
+    Examples
+    --------
+    >>> model = DeepDensity("frozen_model.pb")  # doctest: +SKIP
+    >>> model.eval(coord, None, model.atype_of(["C", "H"]), points)  # doctest: +SKIP
+    """
+
+    def __init__(self, model_file: str | Path, max_pairs: int | None = None):
+        ops.library()
+        self._file = Path(model_file)
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.import_graph_def(_read_graph(self._file), name="")
+        self._session = tf.compat.v1.Session(graph=graph)
+        version = self._attribute("model_attr/model_version")
+        if version not in _VERSIONS:
+            raise InputError(
+                f"{self._file}: model version {version}, expected {' or '.join(_VERSIONS)}; "
+                "freeze the model anew"
+            )
+        self.model_version = version
+        self.type_map = self._attribute("model_attr/type_map").split()
+        self.rcut = float(self._attribute("model_attr/rcut"))
+        self.rcut_point = float(self._attribute("model_attr/rcut_point"))
+        self.model_type = self._attribute("model_attr/model_type")
+        self.training_script = json.loads(self._attribute("train_attr/training_script"))
+        self.info = {
+            "nparameters": int(self._attribute("model_attr/nparameters")),
+            "package_version": self._attribute("model_attr/package_version"),
+        }
+        operations = {operation.name for operation in graph.get_operations()}
+        self.has_spin = "o_spin_density" in operations
+        # What points need of the atoms; a model without a net for each pair needs the table alone.
+        self._atom_tensors = [f"{name}:0" for name in _ATOM_STATE if name in operations]
+        self._max_pairs = max_pairs or int(self._attribute("model_attr/max_pairs"))
+
+    def atype_of(self, symbols: list[str]) -> np.ndarray:
+        """Types (natoms,) int32 of chemical symbols.
+
+        Raises
+        ------
+        InputError
+            An element the model does not know.
+        """
+        unknown = sorted(set(symbols) - set(self.type_map))
+        if unknown:
+            raise InputError(
+                f"{self._file}: knows {' '.join(self.type_map)}, found {' '.join(unknown)}"
+            )
+        return np.array([self.type_map.index(s) for s in symbols], dtype=np.int32)
+
+    def eval(self, coord, box, atype, points) -> np.ndarray:
+        """Density at points.
+
+        Parameters
+        ----------
+        coord : array_like
+            (natoms, 3) or (nframes, natoms, 3), Å.
+        box : array_like or None
+            (3, 3) or (9,) rows in Å, or one for each frame; None: not periodic.
+        atype : array_like
+            (natoms,) types, in the order of `type_map`.
+        points : array_like
+            (npoints, 3) or (nframes, npoints, 3), Å; wrapped if periodic.
+
+        Returns
+        -------
+        np.ndarray
+            (npoints,) or (nframes, npoints) float64, electrons/Å^3; 0 where no atom is within
+            `rcut_point`.
+
+        Raises
+        ------
+        InputError
+            Wrong shapes, NaN, types out of range, a box of zero volume.
+        """
+        return self._eval("o_density:0", coord, box, atype, points, ())
+
+    def eval_gradient(self, coord, box, atype, points) -> np.ndarray:
+        """d rho / d r at points: as `eval`, with a last axis of 3, electrons/Å^4."""
+        return self._eval("o_density_grad:0", coord, box, atype, points, (3,))
+
+    def eval_spin(self, coord, box, atype, points) -> np.ndarray:
+        """Spin density, up minus down: as `eval`.
+
+        Raises
+        ------
+        InputError
+            Also where the model was trained without spin.
+        """
+        if not self.has_spin:
+            raise InputError(f"{self._file}: was trained without spin")
+        return self._eval("o_spin_density:0", coord, box, atype, points, ())
+
+    def eval_grid(
+        self,
+        coord,
+        box,
+        atype,
+        grid_shape,
+        pbc: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+        spin: bool = False,
+    ) -> np.ndarray:
+        """Density on the regular grid of a cell.
+
+        Parameters
+        ----------
+        coord, atype : array_like
+            One frame, as in `eval`.
+        box : array_like
+            (3, 3) or (9,) rows in Å that span the grid.
+        grid_shape : sequence of int
+            (nx, ny, nz); point (i, j, k) lies at fractional (i/nx, j/ny, k/nz).
+        pbc : bool
+            False: the atoms have no periodic images.
+        progress : callable, optional
+            Called with the points done and the points in all after each chunk.
+        spin : bool
+            The spin density instead.
+
+        Returns
+        -------
+        np.ndarray
+            (nx, ny, nz) float64, electrons/Å^3.
+        """
+        box = _array(box, "box", (-1,)).reshape(-1)
+        if box.shape != (9,):
+            raise InputError(f"box has {box.size} numbers, expected 9")
+        shape = tuple(int(n) for n in grid_shape)
+        if len(shape) != 3 or min(shape) < 1:
+            raise InputError(f"grid_shape is {shape}, expected three positive numbers")
+        cell = box.reshape(3, 3)
+        frame = self._frame(coord, box if pbc else None, atype)
+        name = "o_spin_density:0" if spin else "o_density:0"
+        total = int(np.prod(shape))
+        density = np.empty(total)
+        state = self._atom_state(frame)
+        for begin, end in self._chunks(frame, total):
+            index = np.stack(np.unravel_index(np.arange(begin, end), shape), -1)
+            points = (index / np.array(shape)) @ cell
+            density[begin:end] = self._run(name, {**frame, **state, "t_point:0": points[None]})[0]
+            if progress:
+                progress(end, total)
+        return density.reshape(shape)
+
+    def _eval(self, name, coord, box, atype, points, tail) -> np.ndarray:
+        frame = self._frame(coord, box, atype)
+        points = _array(points, "points", (-1, 3))
+        many = points.ndim == 3
+        if not many:
+            points = points[None]
+        nframes = len(frame["t_coord:0"])
+        if len(points) != nframes:
+            raise InputError(f"points holds {len(points)} frames, coord {nframes}")
+        out = np.empty((*points.shape[:2], *tail))
+        for f in range(nframes):
+            one = {"t_coord:0": frame["t_coord:0"][f : f + 1], "t_type:0": frame["t_type:0"]}
+            one["t_box:0"] = frame["t_box:0"][f : f + 1]
+            state = self._atom_state(one)
+            for begin, end in self._chunks(one, points.shape[1]):
+                feeds = {**one, **state, "t_point:0": points[f : f + 1, begin:end]}
+                out[f, begin:end] = self._run(name, feeds)[0]
+        return out if many or np.ndim(coord) == 3 else out[0]
+
+    def _frame(self, coord, box, atype) -> dict[str, np.ndarray]:
+        """Checked inputs without points, all with a frame axis."""
+        coord = _array(coord, "coord", (-1, 3))
+        coord = coord if coord.ndim == 3 else coord[None]
+        atype = np.asarray(atype, dtype=np.int32)
+        if atype.shape != coord.shape[1:2]:
+            raise InputError(f"atype has shape {atype.shape}, expected ({coord.shape[1]},)")
+        if atype.size and not (0 <= atype.min() and atype.max() < len(self.type_map)):
+            raise InputError(f"atype holds {atype.min()} to {atype.max()}, expected 0 to {len(self.type_map) - 1}")
+        cell = np.zeros(9) if box is None else _array(box, "box", (-1,))
+        if cell.size not in (9, 9 * len(coord)):
+            raise InputError(f"box has {cell.size} numbers, expected 9 or 9 for each frame")
+        cell = np.broadcast_to(cell.reshape(-1, 9), (len(coord), 9))
+        return {"t_coord:0": coord, "t_type:0": atype, "t_box:0": cell}
+
+    def _atom_state(self, frame: dict) -> dict[str, np.ndarray]:
+        values = self._run(self._atom_tensors, {**frame, "t_point:0": np.zeros((1, 0, 3))})
+        return dict(zip(self._atom_tensors, values, strict=True))
+
+    def _chunks(self, frame: dict, npoints: int) -> Iterator[tuple[int, int]]:
+        natoms = frame["t_coord:0"].shape[1]
+        volume = abs(np.linalg.det(frame["t_box:0"][0].reshape(3, 3)))
+        neighbours = max(1.0, natoms)
+        if volume:
+            # Half as much again as the mean, for uneven systems.
+            neighbours = max(1.0, natoms * 1.5 * 4.19 * self.rcut_point**3 / volume)
+        size = int(min(_MAX_POINTS, max(1, self._max_pairs // neighbours)))
+        for begin in range(0, npoints, size):
+            yield begin, min(npoints, begin + size)
+
+    def _run(self, names, feeds: dict):
+        try:
+            return self._session.run(names, feeds)
+        except tf.errors.InvalidArgumentError as error:
+            raise InputError(f"{self._file}: {error.message.splitlines()[0]}") from None
+
+    def _attribute(self, name: str):
+        try:
+            value = self._session.run(f"{name}:0")
+        except (KeyError, ValueError):
+            raise InputError(
+                f"{self._file}: has no tensor {name}, expected a model frozen by dd-tf freeze"
+            ) from None
+        return value.decode() if isinstance(value, bytes) else value
+
+
+def _read_graph(path: Path) -> tf.compat.v1.GraphDef:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, expected a frozen model") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a frozen model") from None
+    graph = tf.compat.v1.GraphDef()
+    try:
+        graph.ParseFromString(data)
+    except DecodeError:
+        raise InputError(f"{path}: not a graph or truncated, expected a frozen model") from None
+    if not graph.node:
+        raise InputError(f"{path}: an empty graph, expected a frozen model")
+    return graph
+
+
+def _array(value, name: str, tail: tuple[int, ...]) -> np.ndarray:
+    """Float64 array, finite, with the given last axes (-1: any)."""
+    try:
+        array = np.ascontiguousarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is not an array of numbers") from None
+    if len(tail) == 2 and (array.ndim not in (2, 3) or array.shape[-1] != tail[-1]):
+        raise InputError(f"{name} has shape {array.shape}, expected (n, 3) or (nframes, n, 3)")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} holds NaN or infinity")
+    return array

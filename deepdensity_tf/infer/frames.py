@@ -1,0 +1,96 @@
+"""Frames of data sets, and what a model says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdensity_tf.data.selection import select_frames
+from deepdensity_tf.infer.sections import Structure
+from deepdensity_tf.infer.volumetric import Grid
+
+if TYPE_CHECKING:
+    from deepdensity_tf.data.system import DensitySystem, Frame
+    from deepdensity_tf.infer.deep_density import DeepDensity
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Frames of one system to work on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the system, unlike that of any other.
+    system : DensitySystem
+        Where the frames are.
+    indices : sequence of int
+        Which ones.
+    """
+
+    name: str
+    system: DensitySystem
+    indices: Sequence[int]
+
+
+def choose_frames(
+    folders: Sequence[str], type_map: Sequence[str], frames: str, limit: int | None = None
+) -> list[Chosen]:
+    """Find systems and select frames of each.
+
+    Parameters
+    ----------
+    folders : sequence of str
+        System folders, or folders with systems below.
+    type_map : sequence of str
+        Elements in the order of the model's types.
+    frames : str
+        Slice such as '32:' taken in each system.
+    limit : int, optional
+        No more frames than that in each system.
+
+    Raises
+    ------
+    InputError
+        No system, unknown element, or no such frame.
+    """
+    from deepdensity_tf.data.system import find_systems
+
+    systems = find_systems(list(folders), list(type_map))
+    chosen = []
+    for name, system in zip(_names(systems), systems, strict=True):
+        indices = select_frames(frames, system.nframes, f"--frames ({system.path})")
+        chosen.append(Chosen(name, system, indices[:limit]))
+    return chosen
+
+
+def _names(systems: Sequence[DensitySystem]) -> list[str]:
+    """Last parts of the paths, as many as it takes to tell the systems apart."""
+    parts = [Path(system.path).resolve().parts[1:] for system in systems]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ["_".join(part[-count:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{part[-1]}_{index}" for index, part in enumerate(parts)]
+
+
+def predict_frame(
+    model: DeepDensity, frame: Frame, progress: Callable[[int, int], None] | None = None
+) -> np.ndarray:
+    """Density of the model at the points of a frame, (npoints,), electrons/Å^3."""
+    if frame.grid_shape is None:
+        box = frame.model_box if frame.pbc else None
+        return model.eval(frame.coord, box, frame.atype, frame.points())
+    shape, pbc = tuple(frame.grid_shape), frame.pbc
+    return model.eval_grid(frame.coord, frame.box, frame.atype, shape, pbc, progress).ravel()
+
+
+def structure_of(frame: Frame, type_map: Sequence[str]) -> Structure:
+    """The atoms of a frame with a full grid, on that grid."""
+    symbols = [type_map[atype] for atype in frame.atype]
+    grid = Grid(tuple(int(n) for n in frame.grid_shape), np.asarray(frame.box).reshape(3, 3))
+    return Structure(symbols, np.asarray(frame.coord, dtype=np.float64), grid, bool(frame.pbc))

@@ -1,0 +1,5 @@
+"""Losses."""
+
+from deepdensity_tf.loss.density import DensityLoss
+
+__all__ = ["DensityLoss"]

@@ -1,0 +1,102 @@
+"""Error of the density at sampled points, each frame weighing the same."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+from dargs import Argument
+
+
+class FrameErrors(NamedTuple):
+    """Errors of each frame, (nframes,) float64."""
+
+    absolute: tf.Tensor  # sum |error| / sum |reference|
+    squared: tf.Tensor  # mean squared error / (mean reference)^2
+    charge: tf.Tensor  # relative error of the integrated charge
+    spin: tf.Tensor  # sum |error of spin density| / sum |reference density|
+
+
+def arguments() -> list[Argument]:
+    """The keys of the `loss` section."""
+    return [
+        Argument(
+            "pref_abs",
+            float,
+            optional=True,
+            default=1.0,
+            doc="Prefactor of the absolute error, relative to the mean density of the frame.",
+        ),
+        Argument(
+            "pref_sq",
+            float,
+            optional=True,
+            default=0.0,
+            doc="Prefactor of the squared error, relative to the squared mean density.",
+        ),
+        Argument(
+            "pref_charge",
+            float,
+            optional=True,
+            default=0.0,
+            doc="Prefactor of the relative error of the integrated charge.",
+        ),
+        Argument(
+            "pref_spin",
+            float,
+            optional=True,
+            default=1.0,
+            doc="Prefactor of the absolute error of the spin density; only with spin.",
+        ),
+    ]
+
+
+class DensityLoss:
+    """Mix of absolute, squared and charge error, averaged over frames.
+
+    Parameters
+    ----------
+    config : dict
+        The `loss` section of the input, completed.
+    """
+
+    def __init__(self, config: dict):
+        self._config = config
+
+    def errors(self, predicted, sample) -> FrameErrors:
+        """Errors of each frame of a batch.
+
+        Parameters
+        ----------
+        predicted : tf.Tensor
+            (npoints, ndensity) float64, electrons/Å^3.
+        sample : Sample
+            The batch with its reference and weights.
+        """
+        splits = tf.cast(sample.point_splits, tf.int64)
+        nframes = tf.shape(splits)[0] - 1
+        frame = tf.repeat(tf.range(nframes), splits[1:] - splits[:-1])
+
+        def mean(values):
+            return tf.math.segment_sum(sample.weight * values, frame)
+
+        difference = predicted - sample.density
+        reference = mean(tf.abs(sample.density[:, 0])) + 1e-30
+        spin = mean(tf.abs(difference[:, 1])) if difference.shape[1] == 2 else 0 * reference
+        return FrameErrors(
+            absolute=mean(tf.abs(difference[:, 0])) / reference,
+            squared=mean(difference[:, 0] ** 2) / reference**2,
+            charge=tf.abs(mean(difference[:, 0])) / reference,
+            spin=spin / reference,
+        )
+
+    def __call__(self, errors: FrameErrors):
+        """The loss of a batch, a scalar."""
+        config = self._config
+        terms = (
+            config["pref_abs"] * errors.absolute
+            + config["pref_sq"] * errors.squared
+            + config["pref_charge"] * errors.charge
+            + config["pref_spin"] * errors.spin
+        )
+        return tf.reduce_mean(terms)

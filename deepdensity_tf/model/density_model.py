@@ -1,0 +1,129 @@
+"""The Deep Density model."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from deepdensity_tf.descriptor import DESCRIPTORS, AtomFeatures, Pairs
+from deepdensity_tf.fit import FITTINGS, FittingContext
+from deepdensity_tf.utils.nn import Initializer
+from deepdensity_tf.utils.ops import expansion, neighbor_list
+from deepdensity_tf.utils.radial import RadialGrid
+
+
+class Batch(NamedTuple):
+    """Frames of any size, one after the other, told apart by splits."""
+
+    coord: tf.Tensor  # (natoms, 3) float64, Å
+    coord_splits: tf.Tensor  # (nframes + 1,) int32
+    atype: tf.Tensor  # (natoms,) int32
+    box: tf.Tensor  # (nframes, 9) float64, Å; zeros: not periodic
+    point: tf.Tensor  # (npoints, 3) float64, Å
+    point_splits: tf.Tensor  # (nframes + 1,) int32
+
+
+class AtomState(NamedTuple):
+    """All that points need to know of the atoms: computed once per frame."""
+
+    coef: tf.Tensor  # (natoms, ndensity, nspline, nlm)
+    scalars: tf.Tensor  # (natoms, nscalars)
+    tensors: tf.Tensor  # (natoms, nlm, nchannels)
+
+
+class DensityModel(tf.Module):
+    """rho(r) = sum over atoms within rcut_point of rho_i(r).
+
+    Parameters
+    ----------
+    config : dict
+        The `model` section of the input, completed.
+    seed : int
+        Seed of the initial weights.
+
+    References
+    ----------
+    Zepeda-Nunez et al., J. Comput. Phys. 443, 110523 (2021).
+    """
+
+    def __init__(self, config: dict, seed: int = 1):
+        super().__init__()
+        # A read-only view: tf.Module would replace the entries of a plain dict by its wrappers.
+        self.config = MappingProxyType(config)
+        self.type_map = tuple(config["type_map"])
+        self.ndensity = 2 if config["spin"] else 1
+        self.grid = RadialGrid(config["rcut_point"], config["nspline"])
+        self.dtype = tf.as_dtype(config["precision"])
+        init = Initializer(seed, self.dtype)
+        ntypes = len(self.type_map)
+        self.rcut = config["descriptor"]["rcut"]
+        self.descriptor = DESCRIPTORS[config["descriptor"]["type"]](
+            config["descriptor"], ntypes, init
+        )
+        context = FittingContext(
+            ntypes=ntypes,
+            nscalars=self.descriptor.nscalars,
+            nchannels=self.descriptor.nchannels,
+            lmax=self.descriptor.lmax,
+            ndensity=self.ndensity,
+            grid=self.grid,
+            init=init,
+        )
+        self.fitting = FITTINGS[config["fitting_net"]["type"]](config["fitting_net"], context)
+        shape = (ntypes, self.ndensity, self.grid.nspline)
+        self.baseline = tf.Variable(np.zeros(shape), dtype=tf.float64, trainable=False)
+        self.scale = tf.Variable(np.ones(self.ndensity), dtype=tf.float64, trainable=False)
+
+    @property
+    def nparameters(self) -> int:
+        """Trainable numbers."""
+        return int(sum(np.prod(v.shape) for v in self.trainable_variables))
+
+    def atom_state(self, coord, coord_splits, atype, box) -> AtomState:
+        """The atoms' own work: descriptor and coefficients (see Batch for the arguments)."""
+        pairs = Pairs(
+            *neighbor_list(coord, coord_splits, coord, coord_splits, box, self.rcut, skip_self=True)
+        )
+        features = self.descriptor(atype, pairs)
+        coef = self.fitting.coefficients(features, atype)
+        baseline = tf.cast(tf.gather(self.baseline, atype), self.dtype)[..., None]
+        if coef is None:
+            coef = baseline
+        else:
+            scale = tf.cast(self.scale, self.dtype)[:, None, None]
+            spherical = scale * coef[..., :1] + baseline
+            coef = tf.concat([spherical, scale * coef[..., 1:]], -1)
+        return AtomState(coef, *features)
+
+    def point_density(self, state: AtomState, batch: Batch):
+        """Density channels (npoints, ndensity) float64 at the batch's points, electrons/Å^3."""
+        pairs = Pairs(
+            *neighbor_list(
+                batch.point,
+                batch.point_splits,
+                batch.coord,
+                batch.coord_splits,
+                batch.box,
+                self.grid.rcut,
+            )
+        )
+        npoints = tf.shape(batch.point)[0]
+        density = expansion(
+            -pairs.disp, pairs.center, pairs.atom, state.coef, self.grid.parameters, npoints
+        )
+        density = tf.ensure_shape(density, [None, self.ndensity])
+        features = AtomFeatures(state.scalars, state.tensors)
+        parts = self.fitting.contributions(features, batch.atype, pairs)
+        if parts is not None:
+            summed = tf.math.unsorted_segment_sum(
+                tf.cast(parts, tf.float64), pairs.center, npoints
+            )
+            density += self.scale * summed
+        return density
+
+    def __call__(self, batch: Batch):
+        state = self.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
+        return self.point_density(state, batch)

@@ -1,0 +1,112 @@
+"""From a trained model to a frozen graph: the contract with other codes.
+
+Inputs t_coord, t_type, t_box, t_point; outputs o_density, o_density_grad (with spin also
+o_spin_density); metadata under model_attr/ and train_attr/. The tensors under atom_state/ depend on
+the atoms alone: whoever evaluates many points of one frame in chunks fetches them once and feeds
+them with every chunk.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+)
+
+from deepdensity_tf import __version__
+from deepdensity_tf.model.density_model import AtomState, Batch, DensityModel
+from deepdensity_tf.utils.files import atomic_path
+
+MODEL_VERSION = "1.0"
+
+# Pairs of a point and an atom that fit in memory at once: a table look-up needs 32 bytes a pair, a net
+# for each pair some kB.
+_MAX_PAIRS_TABLE = 3_000_000
+_MAX_PAIRS_NET = 60_000
+
+
+def freeze(model: DensityModel, script: dict, path: str | Path) -> None:
+    """Write a model as one GraphDef file, variables folded in.
+
+    Parameters
+    ----------
+    model : DensityModel
+        With its final weights.
+    script : dict
+        The completed input it was trained with.
+    path : str or Path
+        The file, e.g. frozen_model.pb; replaced only when complete.
+    """
+    function = tf.function(lambda *inputs: _outputs(model, *inputs)).get_concrete_function(
+        tf.TensorSpec([None, None, 3], tf.float64, name="t_coord"),
+        tf.TensorSpec([None], tf.int32, name="t_type"),
+        tf.TensorSpec([None, 9], tf.float64, name="t_box"),
+        tf.TensorSpec([None, None, 3], tf.float64, name="t_point"),
+    )
+    graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
+    graph_def.node.extend(_attributes(model, script).node)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
+
+
+def _outputs(model: DensityModel, coord, atype, box, point):
+    nframes, natoms, npoints = tf.shape(coord)[0], tf.shape(coord)[1], tf.shape(point)[1]
+    flat_point = tf.reshape(point, [-1, 3])
+    batch = Batch(
+        coord=tf.reshape(coord, [-1, 3]),
+        coord_splits=tf.range(nframes + 1) * natoms,
+        atype=_checked_types(atype, natoms, len(model.type_map), nframes),
+        box=box,
+        point=flat_point,
+        point_splits=tf.range(nframes + 1) * npoints,
+    )
+    state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
+    state = AtomState(*(tf.identity(x, name=f"atom_state/{n}") for n, x in state._asdict().items()))
+    density = model.point_density(state, batch)
+    gradient = tf.gradients(density[:, 0], flat_point)[0]
+    outputs = [
+        tf.reshape(density[:, 0], [nframes, npoints], name="o_density"),
+        tf.reshape(gradient, [nframes, npoints, 3], name="o_density_grad"),
+    ]
+    if model.ndensity == 2:
+        spin = tf.reshape(density[:, 1], [nframes, npoints], name="o_spin_density")
+        outputs.append(spin)
+    return outputs
+
+
+def _checked_types(atype, natoms, ntypes: int, nframes):
+    """The types of all frames' atoms; a wrong number or type is InvalidArgument."""
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(atype)[0], natoms, message="t_type must hold one type for each atom of t_coord"
+        ),
+        tf.debugging.assert_non_negative(atype, message="t_type must not be negative"),
+        tf.debugging.assert_less(
+            atype, ntypes, message=f"t_type must be below the number of types, {ntypes}"
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.tile(atype, [nframes])
+
+
+def _attributes(model: DensityModel, script: dict) -> tf.compat.v1.GraphDef:
+    values = {
+        "model_attr/type_map": " ".join(model.type_map),
+        "model_attr/rcut": float(model.rcut),
+        "model_attr/rcut_point": float(model.grid.rcut),
+        "model_attr/model_type": model.config["fitting_net"]["type"],
+        "model_attr/model_version": MODEL_VERSION,
+        "model_attr/package_version": __version__,
+        "model_attr/nparameters": model.nparameters,
+        "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_TABLE,
+        "train_attr/training_script": json.dumps(script),
+    }
+    graph = tf.Graph()
+    with graph.as_default():
+        for name, value in values.items():
+            dtype = tf.float64 if isinstance(value, float) else None
+            tf.constant(value, dtype, name=name)
+    return graph.as_graph_def()

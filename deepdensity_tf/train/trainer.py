@@ -1,0 +1,269 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from deepdensity_tf.data.sampler import BatchSampler, Sample, SamplerConfig, assemble
+from deepdensity_tf.data.selection import select_frames
+from deepdensity_tf.data.system import Frame, find_systems
+from deepdensity_tf.loss import DensityLoss
+from deepdensity_tf.model import Batch
+from deepdensity_tf.model.statistics import initialise_statistics
+from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
+from deepdensity_tf.train.lcurve import LearningCurve
+from deepdensity_tf.utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+# Frames and points for the statistics taken before training.
+_STATISTICS_FRAMES = 16
+_STATISTICS_POINTS = 4000
+
+_SIGNATURE = Sample(
+    coord=tf.TensorSpec([None, 3], tf.float64),
+    coord_splits=tf.TensorSpec([None], tf.int32),
+    atype=tf.TensorSpec([None], tf.int32),
+    box=tf.TensorSpec([None, 9], tf.float64),
+    point=tf.TensorSpec([None, 3], tf.float64),
+    point_splits=tf.TensorSpec([None], tf.int32),
+    density=tf.TensorSpec([None, None], tf.float64),
+    weight=tf.TensorSpec([None], tf.float64),
+    volume=tf.TensorSpec([None], tf.float64),
+)
+
+
+def load_frames(section: dict, model: dict, key: str) -> list[Frame]:
+    """Check and list the frames of a data section.
+
+    Parameters
+    ----------
+    section, model : dict
+        `training_data` or `validation_data`, and the `model` section.
+    key : str
+        Name of the section, for messages.
+    """
+    frames: list[Frame] = []
+    for system in find_systems(section["systems"], model["type_map"]):
+        system.check()
+        chosen = select_frames(section["frames"], system.nframes, f"{key}.frames ({system.path})")
+        taken = [system.frame(index) for index in chosen]
+        if model["spin"] and any(frame.spin_density is None for frame in taken):
+            raise InputError(f"{system.path}: model.spin is true, found no spin_density.npy")
+        electrons = taken[0].electrons
+        log.info(
+            "%s: %s, %d of %d frames, %d atoms, %d points%s",
+            key,
+            system.path,
+            len(taken),
+            system.nframes,
+            system.natoms,
+            len(taken[0].density),
+            "" if electrons is None else f", {electrons:.3f} electrons",
+        )
+        frames += taken
+    return frames
+
+
+@dataclass
+class _Progress:
+    """Where the run stands: steps and seconds done of those allowed."""
+
+    numb_steps: int
+    max_time: float | None
+    step: int
+    before: float  # seconds of earlier runs
+    start: float
+
+    @property
+    def elapsed(self) -> float:
+        return self.before + time.monotonic() - self.start
+
+    @property
+    def fraction(self) -> float:
+        """Share of the run that is done, by steps or time, whichever is ahead."""
+        by_steps = self.step / self.numb_steps
+        by_time = self.elapsed / self.max_time if self.max_time else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    @property
+    def remaining(self) -> float:
+        done = max(self.fraction, 1e-9)
+        return self.elapsed * (1 - done) / done
+
+
+class Trainer:
+    """Trains a state on data, step by step.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Changed in place; a fresh one gets its statistics from the data.
+    folder : CheckpointFolder
+        Where states are kept.
+    """
+
+    def __init__(self, state: TrainingState, folder: CheckpointFolder):
+        self._state, self._folder = state, folder
+        config = state.config
+        self._run = config["training"]
+        self._rates = config["learning_rate"]
+        self._loss = DensityLoss(config["loss"])
+        data = self._run["training_data"]
+        frames = load_frames(data, config["model"], "training_data")
+        self._sampling = self._sampler_config(data)
+        self._batches = BatchSampler(frames, self._sampling, data["batch_size"], self._run["seed"])
+        self._validation = self._validation_sample()
+        self._frames = frames
+        self._stopped = False
+        self._step_function = tf.function(
+            self._train_step, input_signature=[*_SIGNATURE, tf.TensorSpec([], tf.float64)]
+        )
+        self._test_function = tf.function(self._test_step, input_signature=list(_SIGNATURE))
+
+    def initialise(self) -> None:
+        """Statistics of a fresh model."""
+        rng = np.random.default_rng([self._run["seed"], 2])
+        count = min(_STATISTICS_FRAMES, len(self._frames))
+        chosen = rng.choice(len(self._frames), count, replace=False)
+        config = SamplerConfig(
+            _STATISTICS_POINTS, self._sampling.uniform_fraction, self._sampling.spin
+        )
+        sample = assemble([self._frames[i] for i in chosen], config, rng)
+        initialise_statistics(self._state.model, sample)
+
+    def run(self) -> None:
+        """Train until numb_steps, max_time or SIGTERM; the last state is saved."""
+        state, run = self._state, self._run
+        progress = _Progress(
+            run["numb_steps"],
+            run["max_time"],
+            state.step,
+            float(state.elapsed.numpy()),
+            time.monotonic(),
+        )
+        columns = ["step", "nmae_trn", "loss_trn", "charge_trn", "lr", "time"]
+        if self._validation is not None:
+            columns[1:1] = ["nmae_val", "charge_val"]
+        curve = LearningCurve(run["disp_file"], columns, state.step)
+        previous = signal.signal(signal.SIGTERM, self._stop)
+        try:
+            self._loop(progress, curve)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        self._save(progress)
+
+    def _loop(self, progress: _Progress, curve: LearningCurve) -> None:
+        shown, points, results = time.monotonic(), 0, []
+        for sample in self._dataset(progress.step):
+            if self._stopped or progress.fraction >= 1:
+                break
+            rate = self._rate(progress.fraction)
+            results.append(self._step_function(*sample, tf.constant(rate, tf.float64)))
+            progress.step += 1
+            points += int(sample.point.shape[0])
+            if progress.step % self._run["disp_freq"] == 0 or progress.step == progress.numb_steps:
+                seconds = time.monotonic() - shown
+                self._display(progress, curve, np.mean(results, 0), rate, points / seconds)
+                shown, points, results = time.monotonic(), 0, []
+            if progress.step % self._run["save_freq"] == 0:
+                self._save(progress)
+
+    def _display(self, progress, curve, means, rate: float, speed: float) -> None:
+        loss, absolute, charge = (float(x) for x in means)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"training: the loss is {loss} between steps {progress.step - self._run['disp_freq']} "
+                f"and {progress.step}; the last good checkpoint is in {self._folder.path}; "
+                "lower learning_rate.start_lr"
+            )
+        values = [100 * absolute, loss, 100 * charge, rate, progress.elapsed]
+        text = f"step {progress.step:7d}  NMAE train {100 * absolute:7.3f} %"
+        if self._validation is not None:
+            val_absolute, val_charge = self._validate()
+            values[:0] = [100 * val_absolute, 100 * val_charge]
+            text += f"  validation {100 * val_absolute:7.3f} %"
+        curve.add(progress.step, values)
+        log.info(
+            "%s  lr %.1e  %.0f points/s  %s left", text, rate, speed, _clock(progress.remaining)
+        )
+
+    def _validate(self) -> list[float]:
+        optimizer = self._state.optimizer
+        optimizer.swap_average()
+        result = self._test_function(*self._validation)
+        optimizer.swap_average()
+        return [float(x) for x in result]
+
+    def _save(self, progress: _Progress) -> None:
+        self._state.elapsed.assign(progress.elapsed)
+        self._folder.save()
+
+    def _stop(self, *_args) -> None:
+        log.info("told to stop: writing a checkpoint; continue by --restart")
+        self._stopped = True
+
+    def _rate(self, fraction: float) -> float:
+        start, stop = self._rates["start_lr"], self._rates["stop_lr"]
+        return start * (stop / start) ** fraction
+
+    def _train_step(self, *arguments):
+        sample, rate = Sample(*arguments[:-1]), arguments[-1]
+        variables = self._state.model.trainable_variables
+        with tf.GradientTape() as tape:
+            errors = self._errors(sample)
+            loss = self._loss(errors)
+        self._state.optimizer.apply(tape.gradient(loss, variables), rate)
+        return loss, tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)
+
+    def _test_step(self, *arguments):
+        errors = self._errors(Sample(*arguments))
+        return tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)
+
+    def _errors(self, sample: Sample):
+        sample = sample._replace(
+            density=tf.ensure_shape(sample.density, [None, self._state.model.ndensity])
+        )
+        predicted = self._state.model(Batch(*sample[: len(Batch._fields)]))
+        return self._loss.errors(predicted, sample)
+
+    def _dataset(self, first: int) -> tf.data.Dataset:
+        """Batches from step `first` on, prepared ahead of the training step."""
+        types = [spec.dtype for spec in _SIGNATURE]
+
+        def fetch(step):
+            fields = tf.numpy_function(lambda k: list(self._batches(int(k))), [step], types)
+            return Sample(
+                *(tf.ensure_shape(f, s.shape) for f, s in zip(fields, _SIGNATURE, strict=True))
+            )
+
+        steps = tf.data.Dataset.range(first, self._run["numb_steps"])
+        return steps.map(fetch, num_parallel_calls=1, deterministic=True).prefetch(4)
+
+    def _validation_sample(self) -> Sample | None:
+        section = self._run.get("validation_data")
+        if section is None:
+            return None
+        frames = load_frames(section, self._state.config["model"], "validation_data")
+        rng = np.random.default_rng([self._run["seed"], 3])
+        if section["batch_size"]:
+            frames = frames[: section["batch_size"]]
+        return assemble(frames, self._sampler_config(section), rng)
+
+    def _sampler_config(self, section: dict) -> SamplerConfig:
+        return SamplerConfig(
+            section["numb_points"], section["uniform_fraction"], self._state.config["model"]["spin"]
+        )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:d}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,204 @@
+"""The native ops as TensorFlow functions, with their gradients."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import tensorflow as tf
+
+from deepdensity_tf.utils.errors import InputError
+
+LIBRARY = Path(__file__).resolve().parent.parent / "lib" / "libdeepdensity_op.so"
+
+
+@functools.cache
+def library():
+    """Load the op library into TensorFlow, once.
+
+    Raises
+    ------
+    InputError
+        If the library was not built or TensorFlow cannot load it.
+    """
+    if not LIBRARY.is_file():
+        raise InputError(f"{LIBRARY}: the op library is missing; build it by `pip install .`")
+    try:
+        return tf.load_op_library(str(LIBRARY))
+    except (tf.errors.OpError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{LIBRARY}: TensorFlow {tf.__version__} cannot load the op library ({reason}); "
+            "build it anew by `pip install .`"
+        ) from None
+
+
+# Lengths go through convert_to_tensor: tf.cast would take a Python float through float32.
+
+
+def neighbor_list(center, center_splits, coord, coord_splits, box, rcut, skip_self=False):
+    """All pairs (centre, atom image) closer than `rcut`, ordered by centre.
+
+    Parameters
+    ----------
+    center, coord : tf.Tensor
+        Positions (n, 3) float64 in Å of centres and atoms; all frames one after the other.
+    center_splits, coord_splits : tf.Tensor
+        Where each frame begins and the last one ends, (nframes + 1,) int32.
+    box : tf.Tensor
+        Cells (nframes, 9) float64 in Å; nine zeros: not periodic.
+    rcut : tf.Tensor or float
+        Cut-off, Å.
+    skip_self : bool
+        The centres are the atoms: leave out the pair of an atom with itself
+        (its periodic images stay).
+
+    Returns
+    -------
+    pair_center, pair_atom : tf.Tensor
+        (npairs,) int32 indices into `center` and `coord`.
+    disp : tf.Tensor
+        (npairs, 3) float64, from the centre to the atom's image, Å.
+
+    Raises
+    ------
+    tf.errors.InvalidArgumentError
+        Malformed shapes or splits, NaN, a box without volume.
+    """
+    pair_center, pair_atom, disp = library().dd_neighbor_list(
+        center=center,
+        center_splits=center_splits,
+        coord=coord,
+        coord_splits=coord_splits,
+        box=box,
+        rcut=tf.convert_to_tensor(rcut, tf.float64),
+        skip_self=skip_self,
+    )
+    return (
+        tf.ensure_shape(pair_center, [None]),
+        tf.ensure_shape(pair_atom, [None]),
+        tf.ensure_shape(disp, [None, 3]),
+    )
+
+
+def env_mat(disp, rcut_smth, rcut, lmax=1):
+    """Environment matrix rows s(r) S_lm(d/r), S_lm the real solid harmonics.
+
+    Parameters
+    ----------
+    disp : tf.Tensor
+        Displacements (npairs, 3) float64, Å.
+    rcut_smth, rcut : float
+        s(r) is 1/r up to `rcut_smth` and falls smoothly to 0 at `rcut`, Å.
+    lmax : int
+        Highest angular momentum; 1 gives (s, s x/r, s y/r, s z/r).
+
+    Returns
+    -------
+    tf.Tensor
+        (npairs, (lmax + 1)**2) float64, 1/Å.
+
+    References
+    ----------
+    Zhang et al., NeurIPS 31 (2018), arXiv:1805.09003, eqs 5 and 6.
+    """
+    rows = library().dd_env_mat(
+        disp=disp,
+        rcut_smth=tf.convert_to_tensor(rcut_smth, tf.float64),
+        rcut=tf.convert_to_tensor(rcut, tf.float64),
+        lmax=lmax,
+    )
+    return tf.ensure_shape(rows, [None, (lmax + 1) ** 2])
+
+
+def harmonics(vec, lmax):
+    """Real solid harmonics S_lm of vectors, Racah normalisation.
+
+    Within one l the order is m = l, -l, ..., 1, -1, 0, so l = 1 is (x, y, z).
+
+    Parameters
+    ----------
+    vec : tf.Tensor
+        (n, 3) float64.
+    lmax : int
+        Highest angular momentum, up to 8.
+
+    Returns
+    -------
+    tf.Tensor
+        (n, (lmax + 1)**2) float64.
+    """
+    values = library().dd_harmonics(vec=vec, lmax=lmax)
+    return tf.ensure_shape(values, [None, (lmax + 1) ** 2])
+
+
+def expansion(disp, pair_point, pair_atom, coef, radial, npoints):
+    """Density of atom-centred functions with coefficients per atom.
+
+    rho_c(r) = sum_i sum_klm coef[i, c, k, lm] N_k(t) S_lm(u), with cubic B-splines
+    N_k in a stretched distance t and the softened direction u (op/expansion.cc).
+
+    Parameters
+    ----------
+    disp : tf.Tensor
+        (npairs, 3) float64, point minus atom, Å.
+    pair_point, pair_atom : tf.Tensor
+        (npairs,) int32; `pair_point` rises.
+    coef : tf.Tensor
+        (natoms, nchannel, nspline, (lmax + 1)**2) float32 or float64.
+    radial : tf.Tensor
+        (2,) float64: cut-off and softening length, Å.
+    npoints : tf.Tensor
+        int32 scalar.
+
+    Returns
+    -------
+    tf.Tensor
+        (npoints, nchannel) float64; 0 where a point has no atom within the cut-off.
+    """
+    return library().dd_expansion(
+        disp=disp,
+        pair_point=pair_point,
+        pair_atom=pair_atom,
+        coef=coef,
+        radial=radial,
+        npoints=npoints,
+    )
+
+
+@tf.RegisterGradient("DdNeighborList")
+def _neighbor_list_gradient(op, _center_grad, _atom_grad, disp_grad):
+    center, _, coord = op.inputs[:3]
+    to_coord = tf.math.unsorted_segment_sum(disp_grad, op.outputs[1], tf.shape(coord)[0])
+    to_center = -tf.math.unsorted_segment_sum(disp_grad, op.outputs[0], tf.shape(center)[0])
+    return to_center, None, to_coord, None, None, None
+
+
+@tf.RegisterGradient("DdEnvMat")
+def _env_mat_gradient(op, grad):
+    disp, rcut_smth, rcut = op.inputs
+    to_disp = library().dd_env_mat_grad(
+        grad=grad, disp=disp, rcut_smth=rcut_smth, rcut=rcut, lmax=op.get_attr("lmax")
+    )
+    return to_disp, None, None
+
+
+@tf.RegisterGradient("DdHarmonics")
+def _harmonics_gradient(op, grad):
+    return library().dd_harmonics_grad(grad=grad, vec=op.inputs[0], lmax=op.get_attr("lmax"))
+
+
+@tf.RegisterGradient("DdExpansion")
+def _expansion_gradient(op, grad):
+    disp, pair_point, pair_atom, coef, radial, _ = op.inputs
+    arguments = {
+        "grad": grad,
+        "disp": disp,
+        "pair_point": pair_point,
+        "pair_atom": pair_atom,
+        "coef": coef,
+        "radial": radial,
+    }
+    to_disp = library().dd_expansion_grad_disp(**arguments)
+    to_coef = library().dd_expansion_grad_coef(**arguments)
+    return to_disp, None, None, to_coef, None, None

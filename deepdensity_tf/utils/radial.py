@@ -1,0 +1,59 @@
+"""The radial grid on which atom-centred functions live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RadialGrid:
+    """Uniform cubic B-splines in a stretched distance.
+
+    With q = sqrt(r^2 + soft^2) and t = nspline (q - soft) / (sqrt(rcut^2 + soft^2) - soft),
+    spline k is the cardinal cubic B-spline with knots k-3 ... k+1 in t. All splines and two of
+    their derivatives vanish at `rcut`; all are smooth functions of the position at r = 0.
+
+    Parameters
+    ----------
+    rcut : float
+        Cut-off, Å.
+    nspline : int
+        Number of splines; rcut / nspline is about the resolution.
+    """
+
+    rcut: float
+    nspline: int
+
+    @property
+    def soft(self) -> float:
+        """Softening length, Å: three spline widths, so that splines resolve the origin."""
+        return 3 * self.rcut / self.nspline
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """What the native op takes: (2,) float64, cut-off and softening length in Å."""
+        return np.array([self.rcut, self.soft])
+
+    def stretched(self, r: np.ndarray) -> np.ndarray:
+        """The coordinate t of distances r (Å), 0 at the nucleus, nspline at the cut-off."""
+        span = np.hypot(self.rcut, self.soft) - self.soft
+        return self.nspline * (np.hypot(r, self.soft) - self.soft) / span
+
+    def values(self, r: np.ndarray) -> np.ndarray:
+        """All splines at distances r (n,): (n, nspline)."""
+        from scipy.interpolate import BSpline
+
+        t = np.atleast_1d(self.stretched(r))
+        inside = t < self.nspline
+        knots = np.arange(-3, self.nspline + 5, dtype=float)
+        matrix = np.zeros((len(t), self.nspline))
+        dense = BSpline.design_matrix(t[inside], knots, 3).toarray()
+        matrix[inside] = dense[:, : self.nspline]
+        return matrix
+
+    def fit(self, function, npoints: int = 400) -> np.ndarray:
+        """Spline coefficients (nspline, ...) of function(r) (n, ...), least squares in r."""
+        r = (np.arange(npoints) + 0.5) / npoints * self.rcut
+        return np.linalg.lstsq(self.values(r), function(r), rcond=None)[0]

@@ -1,0 +1,123 @@
+"""Fixtures: small systems with a known density, small models."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# A model small enough for a test, with every part of the real one.
+SMALL_INPUT = {
+    "model": {
+        "type_map": ["C", "H"],
+        "rcut_point": 3.0,
+        "nspline": 24,
+        "precision": "float64",
+        "descriptor": {
+            "type": "equivariant",
+            "rcut": 3.5,
+            "rcut_smth": 0.5,
+            "lmax": 3,
+            "neuron": [16],
+            "nchannel": 8,
+            "nscalar": 16,
+            "npass": 2,
+        },
+        "fitting_net": {"type": "expansion", "neuron": [16], "nradial": 6},
+    },
+    "training": {
+        "training_data": {"systems": "data", "batch_size": 2, "numb_points": 200},
+        "numb_steps": 20,
+        "disp_freq": 5,
+        "save_freq": 5,
+    },
+}
+
+
+def gaussian_density(points, coord, charges, box=None, width=0.5):
+    """Sum of normalised Gaussians at atoms, with periodic images if there is a box."""
+    shifts = np.zeros((1, 3))
+    if box is not None:
+        cells = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
+        shifts = cells @ box
+    density = np.zeros(len(points))
+    for center, charge in zip(coord, charges, strict=True):
+        for shift in shifts:
+            square = np.sum((points - center - shift) ** 2, 1)
+            density += charge * np.exp(-square / (2 * width**2))
+    return density / (2 * np.pi * width**2) ** 1.5
+
+
+def write_small_system(folder: Path, nframes: int = 6, seed: int = 0, pbc: bool = False) -> Path:
+    """A displaced CH2-like cluster in a 6 Å box on a 16^3 grid, Gaussian densities."""
+    rng = np.random.default_rng(seed)
+    box, shape = np.diag([6.0, 6.0, 6.0]), (16, 16, 16)
+    rest = np.array([[3.0, 3.0, 3.0], [4.0, 3.2, 3.0], [2.6, 3.9, 3.3]])
+    index = np.stack(np.unravel_index(np.arange(16**3), shape), -1)
+    points = index / 16 @ box
+    coord = rest + rng.normal(0, 0.1, (nframes, 3, 3))
+    density = [
+        gaussian_density(points, x, [4, 1, 1], box if pbc else None, width=0.55) for x in coord
+    ]
+    part = folder / "set.000"
+    part.mkdir(parents=True)
+    np.save(part / "coord.npy", coord.reshape(nframes, -1))
+    np.save(part / "box.npy", np.tile(box.ravel(), (nframes, 1)))
+    np.save(part / "grid_shape.npy", np.tile(shape, (nframes, 1)).astype(np.int32))
+    np.save(part / "density.npy", np.array(density, dtype=np.float32))
+    (folder / "type.raw").write_text("0\n1\n1\n")
+    (folder / "type_map.raw").write_text("C\nH\n")
+    if not pbc:
+        (folder / "nopbc").touch()
+    return folder
+
+
+@pytest.fixture
+def small_input():
+    """A fresh copy of the small input."""
+    return copy.deepcopy(SMALL_INPUT)
+
+
+@pytest.fixture
+def small_system(tmp_path):
+    """Folder of a small molecular system."""
+    return write_small_system(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def make_frozen(tmp_path_factory):
+    """Factory: the file of a frozen model with random weights, for changes to the small input."""
+    from deepdensity_tf.model import DensityModel
+    from deepdensity_tf.model.frozen import freeze
+    from deepdensity_tf.utils.argcheck import complete_input
+
+    made = {}
+
+    def make(**model_changes) -> Path:
+        key = repr(sorted(model_changes.items()))
+        if key not in made:
+            data = copy.deepcopy(SMALL_INPUT)
+            data["model"].update(model_changes)
+            config = complete_input(data)
+            model = DensityModel(config["model"], seed=3)
+            rng = np.random.default_rng(5)
+            decay = np.exp(-np.arange(model.grid.nspline) / 5.0)
+            model.baseline.assign(
+                rng.uniform(0.5, 1.0, (2, model.ndensity, 1)) * decay * np.ones((2, 1, 1))
+            )
+            path = tmp_path_factory.mktemp("frozen") / "frozen_model.pb"
+            freeze(model, config, path)
+            made[key] = path
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def frozen_model(make_frozen) -> Path:
+    """File of a frozen model of C and H with random weights."""
+    return make_frozen()
