@@ -93,13 +93,12 @@ def draw_points(
     return candidates[chosen], 1 / (wanted * ncandidates * probability[chosen])
 
 
-def assemble(
-    frames: Sequence[Frame], config: SamplerConfig, rng: np.random.Generator
-) -> Sample:
+def assemble(frames: Sequence[Frame], config: SamplerConfig, rng: np.random.Generator) -> Sample:
     """A batch of the given frames with points drawn anew."""
     draws = [draw_points(frame.density, config, rng) for frame in frames]
     references = [
-        _channels(frame, index, config.spin) for frame, (index, _) in zip(frames, draws, strict=True)
+        _channels(frame, index, config.spin)
+        for frame, (index, _) in zip(frames, draws, strict=True)
     ]
     return Sample(
         coord=np.concatenate([frame.coord for frame in frames]),
@@ -113,7 +112,8 @@ def assemble(
         density=np.concatenate(references),
         weight=np.concatenate([weight for _, weight in draws]),
         volume=np.array(
-            [(frame.volume_element or 0.0) * len(frame.density) for frame in frames], dtype=np.float64
+            [(frame.volume_element or 0.0) * len(frame.density) for frame in frames],
+            dtype=np.float64,
         ),
     )
 
@@ -133,9 +133,7 @@ class BatchSampler:
         The same seed gives the same batches.
     """
 
-    def __init__(
-        self, frames: Sequence[Frame], config: SamplerConfig, batch_size: int, seed: int
-    ):
+    def __init__(self, frames: Sequence[Frame], config: SamplerConfig, batch_size: int, seed: int):
         self._frames = frames
         self._config = config
         self._batch_size = batch_size

@@ -125,7 +125,7 @@ class DensitySystem:
             a number of electrons that betrays wrong units.
         """
         for frame in self:
-            _check_frame(frame)
+            check_frame(frame)
 
 
 class _Set:
@@ -183,9 +183,7 @@ class _Set:
 
     def _expect(self, name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
         if array.shape != shape:
-            raise InputError(
-                f"{self._folder / name}: found shape {array.shape}, expected {shape}"
-            )
+            raise InputError(f"{self._folder / name}: found shape {array.shape}, expected {shape}")
 
     def _check_grid(self, npoints: int) -> None:
         for index, shape in enumerate(np.asarray(self._grid_shape, dtype=np.int64)):
@@ -196,9 +194,7 @@ class _Set:
                 )
 
 
-def find_systems(
-    paths: str | list[str], type_map: list[str] | None = None
-) -> list[DensitySystem]:
+def find_systems(paths: str | list[str], type_map: list[str] | None = None) -> list[DensitySystem]:
     """Systems at the given paths; a folder that is none is searched for type.raw.
 
     Raises
@@ -277,7 +273,8 @@ _FEWEST, _MOST = 0.05, 150.0
 _CLOSEST = 0.1  # Å
 
 
-def _check_frame(frame: Frame) -> None:
+def check_frame(frame: Frame) -> None:
+    """Refuse a frame that no density calculation can have made (see DensitySystem.check)."""
     arrays = {"coord": frame.coord, "box": frame.box, "density": frame.density}
     arrays |= {"spin_density": frame.spin_density, "grid": frame.loose_points}
     for name, array in arrays.items():

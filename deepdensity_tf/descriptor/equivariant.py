@@ -42,13 +42,13 @@ class Equivariant(tf.Module):
     def arguments() -> list[Argument]:
         return [
             *cutoff_arguments(),
-            Argument("lmax", int, optional=True, default=4, doc="Highest angular momentum, 1 to 8."),
+            Argument(
+                "lmax", int, optional=True, default=4, doc="Highest angular momentum, 1 to 8."
+            ),
             Argument(
                 "neuron", list[int], optional=True, default=[64, 64], doc="Layers of the nets."
             ),
-            Argument(
-                "nchannel", int, optional=True, default=32, doc="Channels for each (l, m)."
-            ),
+            Argument("nchannel", int, optional=True, default=32, doc="Channels for each (l, m)."),
             Argument("nscalar", int, optional=True, default=64, doc="Invariants of each atom."),
             Argument("npass", int, optional=True, default=2, doc="Passes between atoms."),
         ]

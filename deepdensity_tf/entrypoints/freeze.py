@@ -19,7 +19,11 @@ def add_parser(subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "-c", "--checkpoint", default="model.ckpt", metavar="FOLDER", help="checkpoints (model.ckpt)"
+        "-c",
+        "--checkpoint",
+        default="model.ckpt",
+        metavar="FOLDER",
+        help="checkpoints (model.ckpt)",
     )
     parser.add_argument(
         "-o", "--output", default="frozen_model.pb", metavar="FILE", help="(frozen_model.pb)"

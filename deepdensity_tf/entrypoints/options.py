@@ -7,6 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """-v and -q, without a default: they stand before or after the sub-command."""
+    group = parser.add_mutually_exclusive_group()
+    for flags, value, text in (
+        (("-v", "--verbose"), 1, "say more, on stderr"),
+        (("-q", "--quiet"), -1, "say only warnings and errors"),
+    ):
+        group.add_argument(
+            *flags,
+            dest="verbosity",
+            action="store_const",
+            const=value,
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """-m MODEL."""
     parser.add_argument("-m", "--model", required=True, metavar="FILE", help="frozen model")

@@ -6,7 +6,7 @@ import argparse
 import logging
 from typing import TYPE_CHECKING
 
-from deepdensity_tf.entrypoints.options import add_model, add_systems, output_file
+from deepdensity_tf.entrypoints.options import add_model, add_systems, add_verbosity, output_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,8 @@ def add_parser(subparsers) -> None:
     _add_parity(kinds)
     _add_slice(kinds)
     _add_line(kinds)
+    for kind in kinds.choices.values():
+        add_verbosity(kind)
 
 
 def _add_lcurve(kinds) -> None:
@@ -176,7 +178,7 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
     from deepdensity_tf.utils.errors import InputError
 
     model = _load_model(args.model)
-    chosen = choose_frames([args.system], model.type_map, str(args.frame))
+    chosen = choose_frames([args.system], model.type_map, str(args.frame), option="-f")
     if len(chosen) != 1:
         raise InputError(f"{args.system}: holds {len(chosen)} systems, expected one")
     (index,) = chosen[0].indices

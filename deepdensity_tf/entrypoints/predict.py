@@ -172,13 +172,27 @@ def _read_file(path: str, index: int) -> Atoms:
 
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file, expected a structure or a density system")
+    if Path(path).name.upper().startswith(("CHG", "AECCAR")):
+        # ASE's reader of structures stumbles over the density that follows.
+        return _read_chgcar(path, index)
     try:
         return ase.io.read(path, index=index, do_not_split_by_at_sign=True)
-    except (IndexError, StopIteration):
+    except (IndexError, StopIteration, AssertionError):
         raise InputError(f"{path}: has no frame {index}, or is not a structure file") from None
     except Exception as error:  # ASE's readers raise whatever their parsing stumbles over.
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(f"{path}: ASE cannot read it as a structure ({reason})") from None
+
+
+def _read_chgcar(path: str, index: int) -> Atoms:
+    from deepdensity_tf.data.formats import read_density
+    from deepdensity_tf.data.selection import select_frames
+
+    densities = read_density(path)
+    (number,) = select_frames(str(index), len(densities), f"-f ({path})")
+    atoms = densities[number].atoms.copy()
+    atoms.pbc = densities[number].pbc
+    return atoms
 
 
 def _read_system(path: str, index: int, type_map: list[str]):

@@ -142,7 +142,7 @@ def _decile_table(deciles: list[dict]) -> str:
             str(place),
             f"{row['lower']:.2e}",
             f"{row['upper']:.2e}",
-            "-" if row["nmae"] is None else f"{row['nmae']:.3f}",
+            "-" if row["nmae"] is None else f"{row['nmae']:.4g}",
             f"{row['mae']:.2e}",
             f"{row['bias']:+.2e}",
             f"{row['share']:.1f}",

@@ -22,7 +22,9 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("input", nargs="?", help="training input, JSON or YAML")
     parser.add_argument(
-        "--restart", action="store_true", help="go on from the last checkpoint of training.save_ckpt"
+        "--restart",
+        action="store_true",
+        help="go on from the last checkpoint of training.save_ckpt",
     )
     parser.add_argument(
         "--init-model", metavar="FOLDER", help="start from the weights of another checkpoint folder"

@@ -74,7 +74,6 @@ def point_invariants(features: AtomFeatures, pairs: Pairs, geometry: PointGeomet
     """
     around = tf.gather(features.tensors, pairs.atom) * geometry.harmonics[:, :, None]
     parts = [
-        tf.reduce_sum(around[:, angular**2 : (angular + 1) ** 2], 1)
-        for angular in range(lmax + 1)
+        tf.reduce_sum(around[:, angular**2 : (angular + 1) ** 2], 1) for angular in range(lmax + 1)
     ]
     return tf.concat(parts, -1)

@@ -30,9 +30,7 @@ class Expansion(tf.Module):
             Argument(
                 "neuron", list[int], optional=True, default=[128], doc="Layers of the gate net."
             ),
-            Argument(
-                "nradial", int, optional=True, default=12, doc="Radial functions for each l."
-            ),
+            Argument("nradial", int, optional=True, default=12, doc="Radial functions for each l."),
         ]
 
     def __init__(self, config: dict, context: FittingContext):
@@ -40,9 +38,7 @@ class Expansion(tf.Module):
         init, self._lmax, self._nradial = context.init, context.lmax, config["nradial"]
         self._ndensity, self._ntypes = context.ndensity, context.ntypes
         self._nout = self._nradial * context.ndensity
-        self._linear = LinearPerL(
-            init, self._lmax, context.nchannels, self._nout * context.ntypes
-        )
+        self._linear = LinearPerL(init, self._lmax, context.nchannels, self._nout * context.ntypes)
         self._gates = MLP(
             init, context.nscalars + context.ntypes, config["neuron"], self._nout * (self._lmax + 2)
         )

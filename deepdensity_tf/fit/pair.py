@@ -43,7 +43,9 @@ class Pair(tf.Module):
         self._of_pair = Dense(init, (context.lmax + 1) * context.nchannels + self._nradial, first)
         nout = self._nradial * context.ndensity
         self._net = MLP(init, first, config["neuron"][1:], nout)
-        self._centers = tf.constant(np.linspace(0, 0.75, self._nradial) * context.grid.rcut, self._dtype)
+        self._centers = tf.constant(
+            np.linspace(0, 0.75, self._nradial) * context.grid.rcut, self._dtype
+        )
 
     def coefficients(self, features, atype):
         """None: there are no per-atom coefficients."""

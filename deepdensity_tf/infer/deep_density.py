@@ -218,7 +218,9 @@ class DeepDensity:
         if atype.shape != coord.shape[1:2]:
             raise InputError(f"atype has shape {atype.shape}, expected ({coord.shape[1]},)")
         if atype.size and not (0 <= atype.min() and atype.max() < len(self.type_map)):
-            raise InputError(f"atype holds {atype.min()} to {atype.max()}, expected 0 to {len(self.type_map) - 1}")
+            raise InputError(
+                f"atype holds {atype.min()} to {atype.max()}, expected 0 to {len(self.type_map) - 1}"
+            )
         cell = np.zeros(9) if box is None else _array(box, "box", (-1,))
         if cell.size not in (9, 9 * len(coord)):
             raise InputError(f"box has {cell.size} numbers, expected 9 or 9 for each frame")
@@ -262,7 +264,9 @@ def _read_graph(path: Path) -> tf.compat.v1.GraphDef:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, expected a frozen model") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a frozen model") from None
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}), expected a frozen model"
+        ) from None
     graph = tf.compat.v1.GraphDef()
     try:
         graph.ParseFromString(data)

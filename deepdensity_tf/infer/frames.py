@@ -38,7 +38,11 @@ class Chosen:
 
 
 def choose_frames(
-    folders: Sequence[str], type_map: Sequence[str], frames: str, limit: int | None = None
+    folders: Sequence[str],
+    type_map: Sequence[str],
+    frames: str,
+    limit: int | None = None,
+    option: str = "--frames",
 ) -> list[Chosen]:
     """Find systems and select frames of each.
 
@@ -52,6 +56,8 @@ def choose_frames(
         Slice such as '32:' taken in each system.
     limit : int, optional
         No more frames than that in each system.
+    option : str
+        Where `frames` comes from, for messages.
 
     Raises
     ------
@@ -63,7 +69,7 @@ def choose_frames(
     systems = find_systems(list(folders), list(type_map))
     chosen = []
     for name, system in zip(_names(systems), systems, strict=True):
-        indices = select_frames(frames, system.nframes, f"--frames ({system.path})")
+        indices = select_frames(frames, system.nframes, f"{option} ({system.path})")
         chosen.append(Chosen(name, system, indices[:limit]))
     return chosen
 

@@ -118,9 +118,7 @@ class DensityModel(tf.Module):
         features = AtomFeatures(state.scalars, state.tensors)
         parts = self.fitting.contributions(features, batch.atype, pairs)
         if parts is not None:
-            summed = tf.math.unsorted_segment_sum(
-                tf.cast(parts, tf.float64), pairs.center, npoints
-            )
+            summed = tf.math.unsorted_segment_sum(tf.cast(parts, tf.float64), pairs.center, npoints)
             density += self.scale * summed
         return density
 

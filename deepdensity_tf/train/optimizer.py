@@ -36,9 +36,7 @@ class AveragedAdam(tf.Module):
         """One step with learning rate `rate` (scalar float64)."""
         step = tf.cast(self.step.assign_add(1), tf.float64)
         decay = tf.minimum(tf.constant(self._decay, tf.float64), (1 + step) / (10 + step))
-        slots = zip(
-            self._variables, gradients, self.first, self.second, self.average, strict=True
-        )
+        slots = zip(self._variables, gradients, self.first, self.second, self.average, strict=True)
         for variable, gradient, first, second, average in slots:
             dtype = variable.dtype
             if gradient is None:

@@ -58,6 +58,7 @@ def complete_input(data: dict, source: str = "input") -> dict:
     schema = training_input()
     data = {key: value for key, value in data.items() if not key.startswith("_")}
     _refuse_unknown(schema, data, source, "")
+    data = _with_sections(data)
     try:
         data = schema.normalize_value(data, trim_pattern="_*")
         schema.check_value(data, strict=True)
@@ -120,9 +121,33 @@ def _model() -> Argument:
                 default=False,
                 doc="Learn the spin density (up minus down) as a second channel.",
             ),
-            Argument("descriptor", dict, [], [DESCRIPTORS.variant("equivariant")], optional=True, default={}, doc="What an atom knows of its neighbours."),
-            Argument("fitting_net", dict, [], [FITTINGS.variant("expansion")], optional=True, default={}, doc="The contribution of an atom to the density."),
-            Argument("baseline", dict, [], [BASELINES.variant("atomic")], optional=True, default={}, doc="What is subtracted before the nets learn."),
+            Argument(
+                "descriptor",
+                dict,
+                [],
+                [DESCRIPTORS.variant("equivariant")],
+                optional=True,
+                default={},
+                doc="What an atom knows of its neighbours.",
+            ),
+            Argument(
+                "fitting_net",
+                dict,
+                [],
+                [FITTINGS.variant("expansion")],
+                optional=True,
+                default={},
+                doc="The contribution of an atom to the density.",
+            ),
+            Argument(
+                "baseline",
+                dict,
+                [],
+                [BASELINES.variant("atomic")],
+                optional=True,
+                default={},
+                doc="What is subtracted before the nets learn.",
+            ),
         ],
         doc="The model.",
     )
@@ -133,8 +158,12 @@ def _learning_rate() -> Argument:
         "learning_rate",
         dict,
         [
-            Argument("start_lr", float, optional=True, default=5e-3, doc="Learning rate at the start."),
-            Argument("stop_lr", float, optional=True, default=1e-5, doc="Learning rate at the end."),
+            Argument(
+                "start_lr", float, optional=True, default=5e-3, doc="Learning rate at the start."
+            ),
+            Argument(
+                "stop_lr", float, optional=True, default=1e-5, doc="Learning rate at the end."
+            ),
         ],
         optional=True,
         default={},
@@ -167,7 +196,11 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
                 doc="Frames of each system, as a slice such as '0:32'.",
             ),
             Argument(
-                "batch_size", int, optional=True, default=batch_size, doc="Frames a batch; for validation: frames in all, 0 for every frame."
+                "batch_size",
+                int,
+                optional=True,
+                default=batch_size,
+                doc="Frames a batch; for validation: frames in all, 0 for every frame.",
             ),
             Argument(
                 "numb_points", int, optional=True, default=numb_points, doc="Points of each frame."
@@ -204,8 +237,12 @@ def _training() -> Argument:
             Argument("seed", int, optional=True, default=1, doc="Seed of weights and batches."),
             Argument("disp_file", str, optional=True, default="lcurve.out", doc="Learning curve."),
             Argument("disp_freq", int, optional=True, default=200, doc="Steps between its lines."),
-            Argument("save_freq", int, optional=True, default=1000, doc="Steps between checkpoints."),
-            Argument("save_ckpt", str, optional=True, default="model.ckpt", doc="Checkpoint folder."),
+            Argument(
+                "save_freq", int, optional=True, default=1000, doc="Steps between checkpoints."
+            ),
+            Argument(
+                "save_ckpt", str, optional=True, default="model.ckpt", doc="Checkpoint folder."
+            ),
             Argument(
                 "ema_decay",
                 float,
@@ -216,6 +253,14 @@ def _training() -> Argument:
         ],
         doc="The run.",
     )
+
+
+def _with_sections(data: dict) -> dict:
+    """The input with empty sections where they may be left out: dargs fills defaults only in those."""
+    data = {"learning_rate": {}, "loss": {}, **data}
+    if isinstance(data.get("model"), dict):
+        data["model"] = {"descriptor": {}, "fitting_net": {}, "baseline": {}, **data["model"]}
+    return data
 
 
 _POSITIVE = (
@@ -262,7 +307,9 @@ def _check_values(data: dict, source: str) -> None:
             f"rcut = {descriptor['rcut']}"
         )
     if not 1 <= descriptor.get("lmax", 1) <= 8:
-        raise InputError(f"{source}: model.descriptor.lmax is {descriptor['lmax']}, expected 1 to 8")
+        raise InputError(
+            f"{source}: model.descriptor.lmax is {descriptor['lmax']}, expected 1 to 8"
+        )
     if model["precision"] not in ("float32", "float64"):
         raise InputError(
             f"{source}: model.precision is {model['precision']!r}, expected float32 or float64"
@@ -336,7 +383,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 def _unique_mapping(loader, node):
     return _unique_pairs(
-        [(loader.construct_object(k, True), loader.construct_object(v, True)) for k, v in node.value]
+        [
+            (loader.construct_object(k, True), loader.construct_object(v, True))
+            for k, v in node.value
+        ]
     )
 
 

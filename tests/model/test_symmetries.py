@@ -29,10 +29,9 @@ def model(request, make_frozen):
 def frame(npoints=40, seed=0):
     """Atoms at least 0.8 Å apart in a triclinic cell, points everywhere around it."""
     rng = np.random.default_rng(seed)
-    fractional = (
-        np.array([[0.1, 0.1, 0.1], [0.4, 0.2, 0.1], [0.1, 0.6, 0.2], [0.6, 0.7, 0.6], [0.2, 0.3, 0.8]])
-        + rng.uniform(-0.03, 0.03, (5, 3))
-    )
+    fractional = np.array(
+        [[0.1, 0.1, 0.1], [0.4, 0.2, 0.1], [0.1, 0.6, 0.2], [0.6, 0.7, 0.6], [0.2, 0.3, 0.8]]
+    ) + rng.uniform(-0.03, 0.03, (5, 3))
     return fractional @ BOX, rng.uniform(-6, 9, (npoints, 3))
 
 
@@ -70,7 +69,9 @@ def test_gradient_rotates_along(model):
     coord, points = frame()
     rotation = random_rotation()
     before = model.eval_gradient(coord, BOX, ATYPE, points) @ rotation
-    assert_same(before, model.eval_gradient(coord @ rotation, BOX @ rotation, ATYPE, points @ rotation))
+    assert_same(
+        before, model.eval_gradient(coord @ rotation, BOX @ rotation, ATYPE, points @ rotation)
+    )
 
 
 def test_permutation_of_atoms(model):
@@ -85,7 +86,9 @@ def test_periodic_images_of_atoms_and_points(model):
     rng = np.random.default_rng(2)
     before = model.eval(coord, BOX, ATYPE, points)
     moved = coord + rng.integers(-3, 4, coord.shape) @ BOX
-    assert_same(before, model.eval(moved, BOX, ATYPE, points + rng.integers(-3, 4, points.shape) @ BOX))
+    assert_same(
+        before, model.eval(moved, BOX, ATYPE, points + rng.integers(-3, 4, points.shape) @ BOX)
+    )
 
 
 def test_supercell_has_the_density_of_the_unit_cell(model):
@@ -99,9 +102,7 @@ def test_supercell_has_the_density_of_the_unit_cell(model):
 def test_another_description_of_the_same_crystal(model):
     coord, points = frame()
     skewed = np.array([[1, 0, 0], [2, 1, 0], [-1, 3, 1]]) @ BOX
-    assert_same(
-        model.eval(coord, BOX, ATYPE, points), model.eval(coord, skewed, ATYPE, points)
-    )
+    assert_same(model.eval(coord, BOX, ATYPE, points), model.eval(coord, skewed, ATYPE, points))
 
 
 def test_cell_smaller_than_the_cutoff(model):
@@ -176,7 +177,9 @@ def test_smooth_as_an_atom_crosses_a_cutoff(model, which):
     step = 1e-4
     values = np.array([at(cutoff + k * step) for k in (-2, -1, 0, 1, 2)])
     scale = np.abs(values).max()
-    assert abs(at(0.5 * cutoff)[3] - values[-1, 3]) > 1e-4, "the atom must matter inside the cut-off"
+    assert abs(at(0.5 * cutoff)[3] - values[-1, 3]) > 1e-4, (
+        "the atom must matter inside the cut-off"
+    )
     # A smooth function's second difference is h^2 f'' = 1e-8 f''; a kink's is h times the kink.
     assert np.abs(np.diff(values, 2, axis=0)).max() < 1e-6 * scale
 

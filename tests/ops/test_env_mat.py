@@ -113,7 +113,13 @@ def test_rotation_of_harmonics_keeps_norms():
     "message, disp, smth, rcut, lmax",
     [
         ("displacement of pair 1 has length 0", [[1, 0, 0], [0, 0, 0.0]], 1.0, 2.0, 1),
-        ("expected 0 < rcut_smth < rcut|must satisfy 0 < rcut_smth < rcut", [[1, 0, 0.0]], 3.0, 2.0, 1),
+        (
+            "expected 0 < rcut_smth < rcut|must satisfy 0 < rcut_smth < rcut",
+            [[1, 0, 0.0]],
+            3.0,
+            2.0,
+            1,
+        ),
         ("disp has shape", [[1.0, 0.0]], 1.0, 2.0, 1),
         ("lmax is 9, expected 0 to 8", [[1, 0, 0.0]], 1.0, 2.0, 9),
     ],

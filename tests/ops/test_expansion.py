@@ -56,7 +56,9 @@ def test_points_without_pairs_are_zero():
 
 def test_no_pairs_at_all():
     call = random_call(npairs=8)
-    call.update(disp=np.zeros((0, 3)), pair_point=np.zeros(0, np.int32), pair_atom=np.zeros(0, np.int32))
+    call.update(
+        disp=np.zeros((0, 3)), pair_point=np.zeros(0, np.int32), pair_atom=np.zeros(0, np.int32)
+    )
     np.testing.assert_array_equal(expansion(**call), np.zeros((100, 2)))
 
 
@@ -101,7 +103,9 @@ def test_gradient_at_a_nucleus_is_that_of_the_smooth_function():
             tf.reduce_sum(expansion(**{**call, "disp": s * step * np.eye(3)[axis : axis + 1]}))
             for s in (1, -1)
         ]
-        np.testing.assert_allclose((shifted[0] - shifted[1]) / (2 * step), gradient[axis], rtol=1e-6)
+        np.testing.assert_allclose(
+            (shifted[0] - shifted[1]) / (2 * step), gradient[axis], rtol=1e-6
+        )
 
 
 def test_smooth_at_the_cutoff():
@@ -120,8 +124,14 @@ def test_smooth_at_the_cutoff():
 
 def test_bad_arguments():
     cases = {
-        r"pair_atom\[3\] is 11": ("pair_atom", np.where(np.arange(500) == 3, 11, 0).astype(np.int32)),
-        r"pair_point\[1\] is 0, expected rising": ("pair_point", np.array([5] + [0] * 499, np.int32)),
+        r"pair_atom\[3\] is 11": (
+            "pair_atom",
+            np.where(np.arange(500) == 3, 11, 0).astype(np.int32),
+        ),
+        r"pair_point\[1\] is 0, expected rising": (
+            "pair_point",
+            np.array([5] + [0] * 499, np.int32),
+        ),
         "coef must have shape": ("coef", np.zeros((11, 1, 14, 5))),
         "radial has shape": ("radial", np.zeros(3)),
         "radial must hold": ("radial", np.zeros(2)),

@@ -116,9 +116,7 @@ def test_frames_of_different_size_are_kept_apart():
         mine = slice(point_splits[f], point_splits[f + 1])
         ours = slice(atom_splits[f], atom_splits[f + 1])
         c, a, d = search(center[mine], coord[ours], boxes[f])
-        for part, values in zip(
-            parts, (c + point_splits[f], a + atom_splits[f], d), strict=True
-        ):
+        for part, values in zip(parts, (c + point_splits[f], a + atom_splits[f], d), strict=True):
             part.append(values)
     for one, many in zip(together, parts, strict=True):
         np.testing.assert_array_equal(one.numpy(), np.concatenate(many))
@@ -165,7 +163,10 @@ def test_gradient_against_finite_differences():
     step = 1e-5
     for which, gradient in enumerate(gradients):
         direction = rng.normal(size=gradient.shape)
-        moved = [[v + (s * step * direction if k == which else 0) for k, v in enumerate((center, coord))] for s in (1, -1)]
+        moved = [
+            [v + (s * step * direction if k == which else 0) for k, v in enumerate((center, coord))]
+            for s in (1, -1)
+        ]
         numeric = (value(*moved[0]) - value(*moved[1])) / (2 * step)
         analytic = np.sum(gradient.numpy() * direction)
         np.testing.assert_allclose(numeric, analytic, rtol=1e-6)

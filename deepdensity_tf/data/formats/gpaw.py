@@ -1,0 +1,48 @@
+"""GPAW's .gpw files, without GPAW."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from deepdensity_tf.data.formats.base import Volumetric
+from deepdensity_tf.utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def read(path: Path) -> list[Volumetric]:
+    """Read the pseudo density of the coarse grid, stored in electrons/Å^3.
+
+    It is smooth inside the augmentation spheres: it integrates to the number of valence electrons
+    only up to the compensation charges. Along directions that are not periodic the file leaves the
+    boundary plane out; it is put back as zeros.
+
+    Raises
+    ------
+    InputError
+        Not a .gpw file, or one without density.
+    """
+    import ase.io.ulm
+    from ase.io.trajectory import read_atoms
+
+    try:
+        with ase.io.ulm.open(path) as reader:
+            atoms = read_atoms(reader.atoms, _try_except=False)
+            channels = np.asarray(reader.density.density, dtype=np.float64)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a .gpw file with a density ({reason})") from None
+    if channels.ndim != 4 or len(channels) not in (1, 2):
+        raise InputError(
+            f"{path}: density has shape {channels.shape}, expected (1 or 2, nx, ny, nz)"
+        )
+    missing = [(0, 0)] + [(0 if periodic else 1, 0) for periodic in atoms.pbc]
+    channels = np.pad(channels, missing)
+    log.info("%s: the density is GPAW's pseudo density, smooth near the nuclei", path)
+    spin = channels[0] - channels[1] if len(channels) == 2 else None
+    return [Volumetric(atoms, channels.sum(0), spin)]

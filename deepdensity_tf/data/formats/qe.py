@@ -1,0 +1,115 @@
+"""Quantum ESPRESSO's save folder: charge-density.dat or .hdf5 with data-file-schema.xml."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deepdensity_tf.data.formats.base import BOHR, Volumetric
+from deepdensity_tf.utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class _Coefficients:
+    """rho(G) as pw.x writes it."""
+
+    gamma_only: bool  # half of the sphere only: rho(-G) is the complex conjugate
+    miller: np.ndarray  # (ngm, 3) int
+    values: np.ndarray  # (nspin, ngm) complex: total, magnetisation
+
+
+def read(path: Path) -> list[Volumetric]:
+    """Read the density of a `prefix.save` folder, or of a charge-density file in one.
+
+    Raises
+    ------
+    InputError
+        Missing or damaged files, non-collinear magnetisation.
+    """
+    folder = path if path.is_dir() else path.parent
+    file = _density_file(folder) if path.is_dir() else path
+    atoms, shape = _read_schema(folder / "data-file-schema.xml")
+    read_file = _read_hdf5 if file.suffix == ".hdf5" else _read_fortran
+    coefficients = read_file(file)
+    if len(coefficients.values) not in (1, 2):
+        raise InputError(f"{file}: non-collinear magnetisation, expected one or two spin channels")
+    channels = [_to_grid(values, coefficients, shape, file) for values in coefficients.values]
+    return [Volumetric(atoms, *channels)]
+
+
+def _density_file(folder: Path) -> Path:
+    for name in ("charge-density.hdf5", "charge-density.dat"):
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"{folder}: found no charge-density.hdf5 or charge-density.dat, expected a pw.x save folder"
+    )
+
+
+def _read_schema(path: Path):
+    """Atoms and the FFT grid of the density."""
+    import ase
+
+    try:
+        output = ElementTree.parse(path).getroot().find("output")
+        structure = output.find("atomic_structure")
+        cell = np.array([structure.find(f"cell/a{k}").text.split() for k in (1, 2, 3)], dtype=float)
+        found = structure.findall("atomic_positions/atom")
+        symbols = [re.match(r"[A-Za-z]+", atom.get("name")).group() for atom in found]
+        positions = np.array([atom.text.split() for atom in found], dtype=float)
+        grid = output.find("basis_set/fft_grid")
+        shape = tuple(int(grid.get(f"nr{k}")) for k in (1, 2, 3))
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing, expected it beside the charge density") from None
+    except (ElementTree.ParseError, AttributeError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: not a complete pw.x schema file ({error})") from None
+    symbols = [re.match(r"[A-Z][a-z]?", s.capitalize()).group() for s in symbols]
+    return ase.Atoms(symbols, positions * BOHR, cell=cell * BOHR, pbc=True), shape
+
+
+def _read_hdf5(path: Path) -> _Coefficients:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            flag = file.attrs["gamma_only"]
+            gamma_only = flag in (b".TRUE.", ".TRUE.", 1, True)
+            miller = np.asarray(file["MillerIndices"]).reshape(-1, 3)
+            names = ["rhotot_g"] + [n for n in ("rhodiff_g",) if n in file]
+            pairs = np.array([np.asarray(file[name], dtype=float) for name in names])
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not a pw.x charge density ({error})") from None
+    return _Coefficients(gamma_only, miller, pairs[:, 0::2] + 1j * pairs[:, 1::2])
+
+
+def _read_fortran(path: Path) -> _Coefficients:
+    from scipy.io import FortranEOFError, FortranFile, FortranFormattingError
+
+    try:
+        with FortranFile(path, "r") as file:
+            gamma_only, ngm, nspin = (int(x) for x in file.read_ints(np.int32))
+            file.read_reals(np.float64)  # reciprocal lattice
+            miller = file.read_ints(np.int32).reshape(ngm, 3)
+            values = np.array([file.read_record(np.complex128) for _ in range(nspin)])
+            values = values.reshape(nspin, ngm)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (FortranEOFError, FortranFormattingError, ValueError, TypeError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a complete pw.x charge density ({reason})") from None
+    return _Coefficients(bool(gamma_only), miller, values)
+
+
+def _to_grid(values: np.ndarray, file: _Coefficients, shape: tuple, path: Path) -> np.ndarray:
+    """Real-space density (nx, ny, nz) in electrons/Å^3."""
+    if np.any(2 * np.abs(file.miller).max(0) + 1 > np.array(shape)):
+        raise InputError(f"{path}: G vectors do not fit the grid {shape} of data-file-schema.xml")
+    grid = np.zeros(shape, dtype=np.complex128)
+    grid[tuple(file.miller.T)] = values
+    if file.gamma_only:
+        grid[tuple(-file.miller.T)] = values.conj()
+    return np.fft.ifftn(grid).real * grid.size / BOHR**3

@@ -1,0 +1,199 @@
+"""Grids of points in a cell, and files that hold a density on one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid: point (i, j, k) lies at origin + (i/nx, j/ny, k/nz) cell.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (nx, ny, nz).
+    cell : ndarray
+        Vectors that span the grid, rows of (3, 3), Å.
+    origin : ndarray
+        (3,), Å.
+    """
+
+    shape: tuple[int, int, int]
+    cell: np.ndarray
+    origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    @property
+    def npoints(self) -> int:
+        """Number of points."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def volume_element(self) -> float:
+        """Volume a point stands for, Å^3."""
+        return abs(np.linalg.det(self.cell)) / self.npoints
+
+    def points(self) -> np.ndarray:
+        """All points in C order, (npoints, 3), Å."""
+        fractions = [np.arange(n) / n for n in self.shape]
+        mesh = np.stack(np.meshgrid(*fractions, indexing="ij"), -1).reshape(-1, 3)
+        return self.origin + mesh @ self.cell
+
+
+def fft_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
+    """Numbers of points along the cell vectors, at most `spacing` (Å) apart.
+
+    Rounded up to products of 2, 3, 5 and 7, which fast Fourier transforms (and VASP) ask for.
+
+    Examples
+    --------
+    >>> fft_shape(10 * np.eye(3), 0.1)
+    (100, 100, 100)
+    >>> fft_shape(10 * np.eye(3), 0.9)
+    (12, 12, 12)
+    """
+    lengths = np.linalg.norm(cell, axis=1)
+    # The tolerance keeps 10 Å / 0.1 Å at 100 whatever the rounding.
+    nx, ny, nz = (_next_smooth(int(np.ceil(n - 1e-8))) for n in lengths / spacing)
+    return nx, ny, nz
+
+
+def _next_smooth(n: int) -> int:
+    n = max(n, 1)
+    while True:
+        rest = n
+        for factor in (2, 3, 5, 7):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return n
+        n += 1
+
+
+def box_around(positions: np.ndarray, pad: float) -> tuple[np.ndarray, np.ndarray]:
+    """The upright box that reaches `pad` beyond the outermost atoms.
+
+    Parameters
+    ----------
+    positions : ndarray
+        (natoms, 3), Å.
+    pad : float
+        Å; more than 0.
+
+    Returns
+    -------
+    cell : ndarray
+        (3, 3), Å.
+    origin : ndarray
+        Lowest corner, (3,), Å.
+    """
+    low, high = positions.min(axis=0) - pad, positions.max(axis=0) + pad
+    return np.diag(high - low), low
+
+
+def file_format(path: str | Path) -> str:
+    """What a volumetric file is by its name: "cube", "chgcar" or "npy".
+
+    Raises
+    ------
+    InputError
+        Any other name.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".cube", ".cub"):
+        return "cube"
+    if path.suffix.lower() == ".npy":
+        return "npy"
+    if path.suffix.lower() == ".vasp" or path.name.upper().startswith("CHGCAR"):
+        return "chgcar"
+    raise InputError(
+        f"{path}: unknown kind of density file, expected a name that ends in .cube, .npy or .vasp "
+        "or begins with CHGCAR"
+    )
+
+
+def write_volumetric(
+    path: str | Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray | None = None
+) -> None:
+    """Write a density to a Gaussian cube, VASP CHGCAR or NumPy file, chosen by its name.
+
+    Parameters
+    ----------
+    path : str or Path
+        See `file_format`.
+    atoms : ase.Atoms
+        Its cell spans the grid.
+    density : ndarray
+        (nx, ny, nz), electrons/Å^3; NumPy files hold it as it is.
+    origin : ndarray, optional
+        First point of the grid, (3,), Å; 0 by default. A cube keeps it; in a CHGCAR the atoms are
+        moved by -origin.
+
+    Raises
+    ------
+    InputError
+        Unknown kind of file, or a file that cannot be written.
+
+    Notes
+    -----
+    Cube: bohr and electrons/bohr^3. CHGCAR: density times volume of the cell, first index
+    fastest, atoms grouped by element. Both carry 11 digits.
+    """
+    density = np.asarray(density, dtype=np.float64)
+    origin = np.zeros(3) if origin is None else np.asarray(origin, dtype=np.float64)
+    kind = file_format(path)
+    with atomic_path(path) as temporary:
+        if kind == "cube":
+            _write_cube(temporary, atoms, density, origin)
+        elif kind == "chgcar":
+            _write_chgcar(temporary, atoms, density, origin)
+        else:
+            np.save(temporary, density)
+
+
+def _write_cube(path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray) -> None:
+    # ASE's writer has 6 digits for the cell and 7 for the density: too few to read back.
+    from ase.units import Bohr
+
+    voxels = np.asarray(atoms.cell) / np.array(density.shape)[:, None] / Bohr
+    lines = [
+        "electron density in electrons/bohr^3",
+        "OUTER LOOP: X, MIDDLE LOOP: Y, INNER LOOP: Z",
+        _cube_row(len(atoms), origin / Bohr),
+    ]
+    lines += [_cube_row(n, voxel) for n, voxel in zip(density.shape, voxels, strict=True)]
+    for number, position in zip(atoms.numbers, atoms.positions / Bohr, strict=True):
+        lines.append(_cube_row(number, (number, *position)))
+    nz = density.shape[2]
+    ends = ["\n" if k % 6 == 5 or k == nz - 1 else "" for k in range(nz)]
+    row_format = "".join(f" %17.10E{end}" for end in ends)
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write("\n".join(lines) + "\n")
+        for row in (density * Bohr**3).reshape(-1, nz):
+            stream.write(row_format % tuple(row))
+
+
+def _cube_row(number: int, values) -> str:
+    return f"{number:5d}" + "".join(f" {value:17.12f}" for value in values)
+
+
+def _write_chgcar(path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray) -> None:
+    from ase.calculators.vasp import VaspChargeDensity
+
+    symbols = atoms.get_chemical_symbols()
+    first = {symbol: index for index, symbol in reversed(list(enumerate(symbols)))}
+    grouped = atoms[sorted(range(len(atoms)), key=lambda i: (first[symbols[i]], i))]
+    grouped.positions -= origin
+    charge = VaspChargeDensity(None)
+    charge.atoms, charge.chg = [grouped], [density]
+    charge.write(str(path), format="chgcar")

@@ -1,0 +1,216 @@
+"""Valence densities of aluminium and water with Quantum ESPRESSO (pw.x, pp.x).
+
+Example: python qe_periodic.py aluminium --repeat 2 --kpoints 2 --nframes 4 -o al32
+         python qe_periodic.py water --molecules 8 --nframes 30 -o w8
+
+Frames are snapshots of classical molecular dynamics (EMT; rigid TIP3P). Finished frames are kept in
+OUTPUT_work: a run that was stopped goes on where it was, and --nframes may be raised or lowered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.build import bulk
+from ase.build.tools import sort
+from ase.calculators.emt import EMT
+from ase.calculators.tip3p import TIP3P, angleHOH, rOH
+from ase.constraints import FixBondLengths
+from ase.io import read, write
+from ase.io.cube import read_cube_data
+from ase.md.langevin import Langevin
+from scipy.spatial.transform import Rotation
+
+from deepdensity_tf.reference.system_writer import write_system
+from deepdensity_tf.utils.files import atomic_path
+
+log = logging.getLogger("qe_periodic")
+# LDA for aluminium; PBE, norm-conserving, for water.
+PSEUDOPOTENTIALS = {"Al": "Al.pz-vbc", "H": "H_HSCV_PBE", "O": "O_HSCV_PBE"}
+PSEUDOPOTENTIAL_FOLDERS = ["/usr/share/espresso", "/usr/share/doc/quantum-espresso"]
+SMEARING = {"occupations": "smearing", "smearing": "mv", "degauss": 0.02}
+WATER_DENSITY = 0.997  # g/cm^3
+WATER_MASS = 18.015
+AMU_PER_A3 = 0.6022140  # 1 g/cm^3
+
+
+def main() -> None:
+    args = parse_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    rng = np.random.RandomState(args.seed)
+    if args.material == "aluminium":
+        snapshots = aluminium(args.repeat, args.temperature, rng)
+        system = {**SMEARING, "ecutwfc": args.cutoff or 20.0}
+    else:
+        snapshots = water(args.molecules, rng)
+        system = {"ecutwfc": args.cutoff or 60.0}
+    work = Path(f"{args.output}_work")
+    work.mkdir(parents=True, exist_ok=True)
+    frames = list(islice(snapshots, args.nframes))
+    labels = [label(atoms, i, system, args.kpoints, work) for i, atoms in enumerate(frames)]
+    write_system(
+        args.output,
+        frames[0].get_chemical_symbols(),
+        np.array([atoms.positions for atoms in frames]),
+        np.array([atoms.cell.array for atoms in frames]),
+        {
+            "energy": np.array([energy for energy, _ in labels]),
+            "grid_shape": np.array([density.shape for _, density in labels], np.int32),
+            "density": np.array([density.ravel() for _, density in labels]),
+        },
+    )
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    materials = parser.add_subparsers(dest="material", required=True)
+    metal = materials.add_parser("aluminium", help="fcc, LDA, 600 K")
+    metal.add_argument("--repeat", type=int, default=1, help="supercell of the 4-atom cube")
+    metal.add_argument("--kpoints", type=int, default=4, help="along each axis; 1: Gamma only")
+    metal.add_argument("--temperature", type=float, default=600.0, help="of the atoms, K")
+    liquid = materials.add_parser("water", help="PBE, Gamma point, 350 K plus 0.03 Å of noise")
+    liquid.add_argument("--molecules", type=int, default=8)
+    liquid.set_defaults(kpoints=1)
+    for material in (metal, liquid):
+        material.add_argument("--cutoff", type=float, help="of the waves, Ry; else 20 or 60")
+        material.add_argument("--nframes", type=int, default=30)
+        material.add_argument("--seed", type=int, default=0)
+        material.add_argument("-o", "--output", required=True, help="folder of the system")
+    return parser.parse_args()
+
+
+def aluminium(repeat: int, temperature: float, rng: np.random.RandomState) -> Iterator[Atoms]:
+    """Snapshots of fcc aluminium, 0.3 ps apart, EMT."""
+    atoms = bulk("Al", "fcc", a=4.05, cubic=True).repeat(repeat)
+    atoms.calc = EMT()
+    dynamics = Langevin(
+        atoms, 5 * units.fs, temperature_K=temperature, friction=0.002 / units.fs, rng=rng
+    )
+    dynamics.run(300)
+    while True:
+        dynamics.run(60)
+        snapshot = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True)
+        snapshot.wrap()
+        yield snapshot
+
+
+def water(molecules: int, rng: np.random.RandomState) -> Iterator[Atoms]:
+    """Snapshots of a cube of liquid water, 0.2 ps apart, rigid TIP3P, then 0.03 Å of noise."""
+    atoms = packed_water(molecules, rng)
+    edge = atoms.cell[0, 0]
+    atoms.constraints = FixBondLengths(
+        [(3 * i + a, 3 * i + b) for i in range(molecules) for a, b in ((0, 1), (1, 2), (2, 0))]
+    )
+    atoms.calc = TIP3P(rc=min(4.5, edge / 2 - 0.6), width=0.5 if edge > 8 else 0.3)
+    dynamics = Langevin(atoms, units.fs, temperature_K=350, friction=0.005 / units.fs, rng=rng)
+    dynamics.run(1500)
+    while True:
+        dynamics.run(200)
+        snapshot = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True)
+        snapshot.positions += rng.normal(0, 0.03, snapshot.positions.shape)
+        snapshot.wrap()
+        yield sort(snapshot)
+
+
+def packed_water(molecules: int, rng: np.random.RandomState) -> Atoms:
+    """Molecules turned at random on a cubic lattice, at the density of the liquid."""
+    edge = (molecules * WATER_MASS / AMU_PER_A3 / WATER_DENSITY) ** (1 / 3)
+    per_edge = int(np.ceil(molecules ** (1 / 3) - 1e-9))
+    sites = (np.indices([per_edge] * 3).reshape(3, -1).T[:molecules] + 0.5) * edge / per_edge
+    angle = np.radians(angleHOH)
+    one = rOH * np.array([[0, 0, 0], [1, 0, 0], [np.cos(angle), np.sin(angle), 0]])
+    positions = [Rotation.random(random_state=rng).apply(one) + site for site in sites]
+    return Atoms("OHH" * molecules, np.concatenate(positions), cell=[edge] * 3, pbc=True)
+
+
+def label(
+    atoms: Atoms, index: int, system: dict, kpoints: int, work: Path
+) -> tuple[float, np.ndarray]:
+    """Energy (eV) and density (nx, ny, nz) float32, electrons/Å³; kept in `work`."""
+    kept = work / f"frame_{index:03d}.npz"
+    if kept.exists():
+        with np.load(kept) as done:
+            if not np.allclose(done["positions"], atoms.positions, atol=1e-8):
+                sys.exit(f"{kept}: is of other positions, remove {work} or choose another --output")
+            return float(done["energy"]), done["density"]
+    start = time.perf_counter()
+    energy, density = solve(atoms, system, kpoints, work)
+    log.info(
+        "frame %d: grid %s, %.4f electrons, lowest %.1e, %.0f s",
+        index,
+        density.shape,
+        density.mean(dtype=float) * atoms.get_volume(),
+        density.min(),
+        time.perf_counter() - start,
+    )
+    with atomic_path(kept) as path:
+        np.savez(path, energy=energy, density=density, positions=atoms.positions)
+    return energy, density
+
+
+def solve(atoms: Atoms, system: dict, kpoints: int, work: Path) -> tuple[float, np.ndarray]:
+    """Run pw.x and pp.x."""
+    elements = sorted(set(atoms.get_chemical_symbols()))
+    settings = {
+        "control": {"prefix": "x", "outdir": ".", "pseudo_dir": ".", "disk_io": "low"},
+        "system": {**system, "nosym": True},
+        "electrons": {"conv_thr": 1e-9},
+    }
+    write(
+        work / "scf.in",
+        atoms,
+        format="espresso-in",
+        input_data=settings,
+        pseudopotentials={element: pseudopotential(element, work) for element in elements},
+        kpts=None if kpoints == 1 else (kpoints,) * 3,
+    )
+    run("pw.x", "scf", work)
+    (work / "pp.in").write_text(
+        "&inputpp\n prefix='x', outdir='.', plot_num=0, filplot='rho.pp'\n/\n"
+        "&plot\n iflag=3, output_format=6, fileout='rho.cube'\n/\n"
+    )
+    run("pp.x", "pp", work)
+    density, _ = read_cube_data(work / "rho.cube")
+    energy = read(work / "scf.out", format="espresso-out").get_potential_energy()
+    return energy, (density / units.Bohr**3).astype(np.float32)
+
+
+def run(program: str, name: str, work: Path) -> None:
+    """Run a program of Quantum ESPRESSO on `name`.in; stop with its last words if it fails."""
+    output = work / f"{name}.out"
+    with open(output, "w") as stream:
+        done = subprocess.run([program, "-in", f"{name}.in"], cwd=work, stdout=stream)
+    if done.returncode or "JOB DONE" not in output.read_text():
+        tail = " ".join(output.read_text().split()[-40:])
+        sys.exit(f"{output}: {program} failed: {tail}")
+
+
+def pseudopotential(element: str, work: Path) -> str:
+    """Copy the element's pseudopotential from the Debian packages to `work`; its file name."""
+    pattern = f"{PSEUDOPOTENTIALS[element]}*"
+    found = sorted(
+        path for folder in PSEUDOPOTENTIAL_FOLDERS for path in Path(folder).rglob(pattern)
+    )
+    if not found:
+        sys.exit(f"{pattern}: not in {PSEUDOPOTENTIAL_FOLDERS}; install quantum-espresso-data")
+    packed = found[0].suffix == ".gz"
+    name = found[0].stem if packed else found[0].name
+    data = gzip.decompress(found[0].read_bytes()) if packed else found[0].read_bytes()
+    (work / name).write_bytes(data)
+    return name
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+"""Readers of density files against files written by others, and a density known exactly."""
+
+import gzip
+
+import ase
+import ase.io.cube
+import ase.io.ulm
+import h5py
+import numpy as np
+import pytest
+from ase.io.trajectory import write_atoms
+from pymatgen.core import Lattice, Structure
+from pymatgen.io.vasp import Chgcar, Poscar
+from scipy.io import FortranFile
+
+from deepdensity_tf.data.formats import read_density
+from deepdensity_tf.data.formats.base import BOHR
+from deepdensity_tf.main import main
+from deepdensity_tf.utils.errors import InputError
+from tests.conftest import gaussian_density
+
+CELL = np.array([[5.0, 0.0, 0.0], [1.2, 4.8, 0.0], [-0.6, 0.7, 5.3]])
+SHAPE = (12, 10, 14)
+
+
+@pytest.fixture
+def crystal():
+    """Atoms and their density of 8 electrons, in electrons/Å^3, in a triclinic cell."""
+    atoms = ase.Atoms("OH2", [[2.0, 2, 2], [2.9, 2, 2.3], [1.5, 2.8, 2]], cell=CELL, pbc=True)
+    index = np.stack(np.unravel_index(np.arange(np.prod(SHAPE)), SHAPE), -1)
+    density = gaussian_density(index / SHAPE @ CELL, atoms.positions, [6, 1, 1], CELL, 0.6)
+    return atoms, density.reshape(SHAPE)
+
+
+def assert_equal(found, atoms, density, rtol=1e-5):
+    np.testing.assert_allclose(found.density, density, rtol=rtol, atol=1e-8)
+    np.testing.assert_allclose(found.atoms.cell.array, atoms.cell.array, atol=1e-5)
+    np.testing.assert_allclose(
+        found.atoms.get_scaled_positions(), atoms.get_scaled_positions(), atol=1e-5
+    )
+    assert list(found.atoms.symbols) == list(atoms.symbols)
+    assert found.electrons == pytest.approx(8.0, abs=1e-3)
+
+
+def test_cube_of_ase(crystal, tmp_path):
+    atoms, density = crystal
+    with open(tmp_path / "rho.cube", "w") as stream:
+        ase.io.cube.write_cube(stream, atoms, density * BOHR**3)
+    assert_equal(read_density(tmp_path / "rho.cube")[0], atoms, density)
+
+
+def test_cube_with_origin_and_compressed(crystal, tmp_path):
+    atoms, density = crystal
+    moved = atoms.copy()
+    moved.positions += [1.0, -2.0, 0.5]
+    with open(tmp_path / "rho.cube", "w") as stream:
+        ase.io.cube.write_cube(stream, moved, density * BOHR**3, origin=[1.0, -2.0, 0.5])
+    (tmp_path / "rho.cube.gz").write_bytes(gzip.compress((tmp_path / "rho.cube").read_bytes()))
+    found = read_density(tmp_path / "rho.cube.gz")[0]
+    np.testing.assert_allclose(found.atoms.positions, atoms.positions, atol=1e-5)
+    np.testing.assert_allclose(found.density, density, rtol=1e-5)
+
+
+def test_cube_in_angstrom(crystal, tmp_path):
+    atoms, density = crystal
+    lines = ["a", "b", "3 0 0 0"]
+    lines += [f"{-n} {' '.join(map(str, row / n))}" for n, row in zip(SHAPE, CELL, strict=True)]
+    lines += [
+        f"{z} 0 {x[0]} {x[1]} {x[2]}" for z, x in zip(atoms.numbers, atoms.positions, strict=True)
+    ]
+    lines += [f"{value:.8e}" for value in density.ravel()]
+    (tmp_path / "rho.cube").write_text("\n".join(lines))
+    assert_equal(read_density(tmp_path / "rho.cube")[0], atoms, density)
+
+
+@pytest.mark.parametrize("spin", [False, True])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_chgcar_of_pymatgen(crystal, tmp_path, spin, augmented):
+    atoms, density = crystal
+    structure = Structure(Lattice(CELL), list(atoms.symbols), atoms.get_scaled_positions())
+    volume = atoms.cell.volume
+    data = {"total": density * volume}
+    augmentation = {"total": ["augmentation occupancies   1   4\n", " 0.1 0.2 0.3 0.4\n"]}
+    if spin:
+        data["diff"] = 0.25 * density * volume
+        augmentation["diff"] = augmentation["total"]
+    chgcar = Chgcar(Poscar(structure), data, augmentation if augmented else None)
+    chgcar.write_file(str(tmp_path / "CHGCAR"))
+    found = read_density(tmp_path / "CHGCAR")[0]
+    assert_equal(found, atoms, density)
+    if spin:
+        np.testing.assert_allclose(found.spin_density, 0.25 * density, rtol=1e-5)
+    else:
+        assert found.spin_density is None
+
+
+def band_limited(density):
+    """The density without the highest frequency of the grid, which save folders leave out."""
+    coefficients = np.fft.fftn(density)
+    for axis, n in enumerate(SHAPE):
+        np.moveaxis(coefficients, axis, 0)[n // 2] = 0
+    return np.fft.ifftn(coefficients).real
+
+
+def fourier(density, gamma_only):
+    """Miller indices and coefficients of a density in electrons/bohr^3, by an explicit sum."""
+    miller = np.stack(
+        np.meshgrid(*[np.arange(-(n // 2 - 1), n // 2) for n in SHAPE], indexing="ij"), -1
+    ).reshape(-1, 3)
+    if gamma_only:
+        first = np.sign(miller[:, 0]) * 4 + np.sign(miller[:, 1]) * 2 + np.sign(miller[:, 2])
+        miller = miller[first >= 0]
+    fractional = [np.arange(n) / n for n in SHAPE]
+    phases = [np.exp(-2j * np.pi * np.outer(miller[:, k], fractional[k])) for k in range(3)]
+    values = np.einsum("ga,gb,gc,abc->g", *phases, density * BOHR**3, optimize=True)
+    return miller.astype(np.int32), values / density.size
+
+
+def write_save_folder(folder, atoms, channels, gamma_only, hdf5):
+    folder.mkdir()
+    rows = "".join(
+        f"<a{k + 1}>{' '.join(map(repr, map(float, row / BOHR)))}</a{k + 1}>"
+        for k, row in enumerate(CELL)
+    )
+    sites = "".join(
+        f'<atom name="{s}1" index="1">{" ".join(map(repr, map(float, x / BOHR)))}</atom>'
+        for s, x in zip(atoms.symbols, atoms.positions, strict=True)
+    )
+    grid = " ".join(f'nr{k + 1}="{n}"' for k, n in enumerate(SHAPE))
+    (folder / "data-file-schema.xml").write_text(
+        f"<espresso><output><atomic_structure><atomic_positions>{sites}</atomic_positions>"
+        f"<cell>{rows}</cell></atomic_structure><basis_set><fft_grid {grid}/></basis_set>"
+        "</output></espresso>"
+    )
+    parts = [fourier(channel, gamma_only) for channel in channels]
+    miller = parts[0][0]
+    if hdf5:
+        with h5py.File(folder / "charge-density.hdf5", "w") as file:
+            file.attrs["gamma_only"] = np.bytes_(".TRUE." if gamma_only else ".FALSE.")
+            file["MillerIndices"] = miller
+            for name, (_, values) in zip(("rhotot_g", "rhodiff_g"), parts, strict=False):
+                file[name] = values.view(float)
+        return
+    with FortranFile(folder / "charge-density.dat", "w") as file:
+        file.write_record(np.array([gamma_only, len(miller), len(parts)], dtype=np.int32))
+        file.write_record(np.eye(3))
+        file.write_record(miller)
+        for _, values in parts:
+            file.write_record(values)
+
+
+@pytest.mark.parametrize("gamma_only", [False, True])
+@pytest.mark.parametrize("hdf5", [False, True])
+@pytest.mark.parametrize("nspin", [1, 2])
+def test_quantum_espresso_save_folder(crystal, tmp_path, gamma_only, hdf5, nspin):
+    atoms, density = crystal
+    density = band_limited(density)
+    folder = tmp_path / "x.save"
+    write_save_folder(folder, atoms, [density, 0.1 * density][:nspin], gamma_only, hdf5)
+    found = read_density(folder)[0]
+    np.testing.assert_allclose(found.density, density, atol=1e-12)
+    assert found.electrons == pytest.approx(8.0, abs=1e-3)
+    assert list(found.atoms.symbols) == list(atoms.symbols)
+    if nspin == 2:
+        np.testing.assert_allclose(found.spin_density, 0.1 * found.density, atol=1e-10)
+    file = next(folder.glob("charge-density.*"))
+    np.testing.assert_array_equal(read_density(file)[0].density, found.density)
+
+
+@pytest.mark.parametrize("pbc", [True, False])
+def test_gpaw(crystal, tmp_path, pbc):
+    atoms, density = crystal
+    atoms.pbc = pbc
+    if not pbc:
+        density = density.copy()
+        density[0] = density[:, 0] = density[:, :, 0] = 0
+    stored = density if pbc else density[1:, 1:, 1:]
+    with ase.io.ulm.open(tmp_path / "x.gpw", "w") as writer:
+        write_atoms(writer.child("atoms"), atoms)
+        writer.child("density").write(density=np.stack([0.6 * stored, 0.4 * stored]))
+    found = read_density(tmp_path / "x.gpw")[0]
+    np.testing.assert_allclose(found.density, density, atol=1e-12)
+    np.testing.assert_allclose(found.spin_density, 0.2 * density, atol=1e-12)
+    assert found.atoms.pbc.all() == pbc
+
+
+def test_npz(crystal, tmp_path):
+    atoms, density = crystal
+    np.savez(
+        tmp_path / "x.npz", density=density, coord=atoms.positions, box=CELL, numbers=atoms.numbers
+    )
+    assert_equal(read_density(tmp_path / "x.npz")[0], atoms, density)
+
+
+def write_bytes(data):
+    return lambda path: path.write_bytes(data)
+
+
+BAD = [
+    ("rho.cube", write_bytes(b""), "empty"),
+    ("rho.cube", write_bytes(b"\xff\xfe\x00garbage"), "cannot be read"),
+    ("rho.cube", write_bytes(b"hello\nworld\nthis is no cube\n"), "not a cube file"),
+    (
+        "rho.cube",
+        write_bytes(b"a\nb\n1 0 0 0\n2 1 0 0\n2 0 1 0\n2 0 0 1\n1 0 0 0 0\n1 2 3\n"),
+        "found 3 densities, expected 8",
+    ),
+    (
+        "rho.cube",
+        write_bytes(b"a\nb\n-1 0 0 0\n1 1 0 0\n1 0 1 0\n1 0 0 1\n1 0 0 0 0\n1 5\n1\n"),
+        "several values a point",
+    ),
+    ("rho.cube", write_bytes(b"a\nb\n1 0 0 0\n1 1 0 0\n1 0 1 0\n1 0 0 1\n1 0 0 0 0\nNaN\n"), "NaN"),
+    ("CHGCAR", write_bytes(b"nothing\n"), "not a CHGCAR"),
+    (
+        "CHGCAR",
+        write_bytes(b"x\n1.0\n2 0 0\n0 2 0\n0 0 2\nH\n1\nDirect\n0 0 0\n\n2 2 2\n1 2 3\n"),
+        "found 3 densities, expected 8",
+    ),
+    (
+        "CHGCAR",
+        write_bytes(b"x\n1.0\n2 0 0\n0 2 0\n0 0 2\nH\n1\nDirect\n0 0 0\n\n2 2\n1 2 3\n"),
+        "expected a grid",
+    ),
+    ("CHGCAR.gz", write_bytes(b"no gzip"), "cannot be read"),
+    ("x.npz", write_bytes(b"no zip"), "not an .npz archive"),
+    (
+        "x.npz",
+        lambda p: np.savez(p, density=np.zeros((2, 2, 2))),
+        "expected also coord, box, symbols",
+    ),
+    ("x.gpw", write_bytes(b"no ulm"), "not a .gpw file"),
+    ("charge-density.dat", write_bytes(b"1234"), "data-file-schema.xml: missing"),
+    ("x.save", lambda p: p.mkdir(), "expected a pw.x save folder"),
+    ("unknown.txt", write_bytes(b"1"), "format not known"),
+]
+
+
+@pytest.mark.parametrize("name, make, message", BAD)
+def test_bad_files_are_named(tmp_path, name, make, message):
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(InputError) as caught:
+        read_density(path)
+    assert message in str(caught.value) and str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["charge-density.dat", "charge-density.hdf5"])
+def test_truncated_quantum_espresso(crystal, tmp_path, name):
+    atoms, density = crystal
+    folder = tmp_path / "x.save"
+    write_save_folder(folder, atoms, [density], False, name.endswith("hdf5"))
+    path = folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="charge-density"):
+        read_density(folder)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_density(tmp_path / "rho.cube")
+
+
+def write_cube(path, atoms, density):
+    with open(path, "w") as stream:
+        ase.io.cube.write_cube(stream, atoms, density * BOHR**3)
+
+
+def test_convert_makes_frames_and_prints_electrons(crystal, tmp_path, capsys):
+    from deepdensity_tf.data.system import DensitySystem
+
+    atoms, density = crystal
+    for k in range(3):
+        write_cube(tmp_path / f"{k}.cube", atoms, density)
+    files = [str(tmp_path / f"{k}.cube") for k in range(3)]
+    assert main(["convert", *files, "-o", str(tmp_path / "out"), "--nopbc"]) == 0
+    table = capsys.readouterr().out
+    assert table.count("12x10x14") == 3 and "8.000" in table
+    system = DensitySystem(tmp_path / "out")
+    assert (system.nframes, system.pbc, system.type_map) == (3, False, ["H", "O"])
+    frame = system.frame(0)
+    # Atoms are grouped by type: H H O.
+    np.testing.assert_allclose(frame.coord, atoms.positions[[1, 2, 0]], atol=1e-5)
+    np.testing.assert_allclose(frame.density, density.ravel(), rtol=1e-4, atol=1e-7)
+
+
+def test_convert_keeps_formulas_apart(crystal, tmp_path):
+    from deepdensity_tf.data.system import find_systems
+
+    atoms, density = crystal
+    other = atoms.copy()
+    other.symbols[:] = ["O", "O", "H"]
+    write_cube(tmp_path / "a.cube", atoms, density)
+    write_cube(tmp_path / "b.cube", other, density)
+    files = [str(tmp_path / "a.cube"), str(tmp_path / "b.cube")]
+    assert main(["convert", *files, "-o", str(tmp_path / "out")]) == 0
+    assert sorted(s.path.name for s in find_systems(str(tmp_path / "out"))) == ["H2O", "HO2"]
+
+
+def test_convert_adds_core_densities(crystal, tmp_path):
+    from deepdensity_tf.data.system import DensitySystem
+
+    atoms, density = crystal
+    write_cube(tmp_path / "a.cube", atoms, density)
+    file, out = str(tmp_path / "a.cube"), str(tmp_path / "out")
+    assert main(["convert", file, "--add", file, "-o", out]) == 0
+    assert DensitySystem(out).frame(0).electrons == pytest.approx(16.0, abs=1e-3)
+
+
+def test_convert_errors(crystal, tmp_path, capsys):
+    atoms, density = crystal
+    write_cube(tmp_path / "a.cube", atoms, density)
+    write_cube(tmp_path / "wrong.cube", atoms, density / 1e4)
+    good, wrong = str(tmp_path / "a.cube"), str(tmp_path / "wrong.cube")
+    (tmp_path / "there").mkdir()
+    cases = [
+        ([good, "-o", str(tmp_path / "there")], "exists already"),
+        ([good, "-o", str(tmp_path / "o"), "--type-map", "C", "H"], "found O, expected C H"),
+        ([wrong, "-o", str(tmp_path / "o")], "expected electrons/Å^3"),
+        ([good, "-o", str(tmp_path / "o"), "-f", "xyz"], "format 'xyz'"),
+        ([good, good, "--add", good, "-o", str(tmp_path / "o")], "--add: found 1 files"),
+        ([good, "-o", str(tmp_path / "no" / "folder")], "does not exist"),
+    ]
+    for arguments, message in cases:
+        assert main(["convert", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error and "Traceback" not in error
+        assert not (tmp_path / "o").exists()

@@ -1,0 +1,212 @@
+"""Systems on disk: layouts, points, messages; dpdata reads the same arrays."""
+
+import numpy as np
+import pytest
+
+from deepdensity_tf.data.dpdata_types import register
+from deepdensity_tf.data.selection import select_frames
+from deepdensity_tf.data.system import DensitySystem, find_systems, write_system
+from deepdensity_tf.utils.errors import InputError
+
+
+def test_frames_points_and_electrons(small_system):
+    system = DensitySystem(small_system)
+    assert (system.nframes, system.natoms, system.pbc) == (6, 3, False)
+    frame = system.frame(4)
+    points = frame.points()
+    assert points.shape == (4096, 3)
+    # C order: the last axis runs fastest.
+    np.testing.assert_allclose(points[1], [0, 0, 6 / 16])
+    np.testing.assert_allclose(points[16], [0, 6 / 16, 0])
+    np.testing.assert_array_equal(frame.points(np.array([5, 300])), points[[5, 300]])
+    assert frame.volume_element == pytest.approx(216 / 4096)
+    # Six Gaussian electrons, all but a little inside the window.
+    assert frame.electrons == pytest.approx(6.0, abs=0.01)
+    np.testing.assert_array_equal(frame.model_box, np.zeros(9))
+
+
+def test_densities_stay_on_disk(small_system):
+    density = DensitySystem(small_system).frame(0).density
+    base = density
+    while base.base is not None and not isinstance(base, np.memmap):
+        base = base.base
+    assert isinstance(base, np.memmap)
+
+
+def test_points_of_a_triclinic_cell(small_system):
+    box = np.array([[6.0, 0, 0], [1.0, 5.5, 0], [0.3, -0.4, 6.2]])
+    np.save(small_system / "set.000/box.npy", np.tile(box.ravel(), (6, 1)))
+    (small_system / "nopbc").unlink()
+    frame = DensitySystem(small_system).frame(0)
+    np.testing.assert_allclose(
+        frame.points(np.array([16 * 16 * 3 + 16 * 5 + 7]))[0], np.array([3, 5, 7]) / 16 @ box
+    )
+    np.testing.assert_array_equal(frame.model_box, box.ravel())
+
+
+def test_types_follow_the_given_type_map(small_system):
+    assert list(DensitySystem(small_system, ["H", "O", "C"]).atype) == [2, 0, 0]
+
+
+def test_loose_points(small_system):
+    part = small_system / "set.000"
+    (part / "grid_shape.npy").unlink()
+    rng = np.random.default_rng(0)
+    grid = rng.uniform(0, 6, (6, 50, 3))
+    np.save(part / "grid.npy", grid)
+    for shape in ((6, 50), (6, 50, 1)):
+        np.save(part / "density.npy", rng.random(shape))
+        frame = DensitySystem(small_system).frame(2)
+        assert frame.density.shape == (50,)
+        np.testing.assert_array_equal(frame.points(np.array([3])), grid[2, [3]])
+        assert frame.volume_element is None and frame.electrons is None
+
+
+def test_sets_of_different_grids(small_system, tmp_path):
+    frames = list(DensitySystem(small_system))
+    coarse = DensitySystem(small_system).frame(0)
+    from dataclasses import replace
+
+    coarse = replace(
+        coarse,
+        grid_shape=(8, 8, 8),
+        density=coarse.density.reshape(16, 16, 16)[::2, ::2, ::2].ravel(),
+    )
+    write_system(tmp_path / "both", [*frames, coarse], ["C", "H"])
+    system = DensitySystem(tmp_path / "both")
+    assert system.nframes == 7
+    assert {frame.grid_shape for frame in system} == {(16, 16, 16), (8, 8, 8)}
+    system.check()
+
+
+def test_written_and_read_back(small_system, tmp_path):
+    frames = list(DensitySystem(small_system))
+    write_system(tmp_path / "copy", frames, ["C", "H"])
+    for a, b in zip(frames, DensitySystem(tmp_path / "copy"), strict=True):
+        np.testing.assert_array_equal(a.coord, b.coord)
+        np.testing.assert_array_equal(a.density, b.density)
+        assert a.pbc == b.pbc and a.grid_shape == b.grid_shape
+
+
+def test_find_systems(small_system, tmp_path):
+    assert [s.path for s in find_systems(str(tmp_path))] == [small_system]
+    with pytest.raises(InputError, match="found no type.raw"):
+        find_systems(str(small_system / "set.000"))
+    with pytest.raises(InputError, match="no such folder"):
+        find_systems([str(tmp_path / "nowhere")])
+
+
+def damage(name, change):
+    def apply(folder):
+        path = folder / "set.000" / name
+        np.save(path, change(np.load(path)))
+
+    return apply
+
+
+def set_entry(value, position):
+    def change(array):
+        array = array.copy()
+        array[position] = value
+        return array
+
+    return change
+
+
+def truncate(folder):
+    path = folder / "set.000/density.npy"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+BAD = {
+    "density.npy: missing": lambda f: (f / "set.000/density.npy").unlink(),
+    "coord.npy: missing": lambda f: (f / "set.000/coord.npy").unlink(),
+    "type.raw: missing": lambda f: (f / "type.raw").unlink(),
+    "type_map.raw: missing": lambda f: (f / "type_map.raw").unlink(),
+    "density.npy: not a complete .npy file": truncate,
+    "box.npy: not a complete .npy file": lambda f: (f / "set.000/box.npy").write_bytes(b""),
+    "coord.npy: found shape (6, 6), expected (6, 9)": damage("coord.npy", lambda a: a[:, :6]),
+    "box.npy: found shape (5, 9), expected (6, 9)": damage("box.npy", lambda a: a[:5]),
+    "coord.npy: found int64 numbers": damage("coord.npy", lambda a: a.astype(int)),
+    "density.npy: found shape (6, 16, 256)": damage("density.npy", lambda a: a.reshape(6, 16, 256)),
+    "grid_shape.npy: found float64 numbers, expected integer": damage(
+        "grid_shape.npy", lambda a: a.astype(float)
+    ),
+    "frame 3 has grid 16 x 16 x 8": damage("grid_shape.npy", set_entry(8, (3, 2))),
+    "frame 0 has grid -16": damage("grid_shape.npy", set_entry(-16, (0, 0))),
+    "frame 2: density.npy holds NaN": damage("density.npy", set_entry(np.nan, (2, 7))),
+    "frame 5: coord.npy holds NaN": damage("coord.npy", set_entry(np.inf, (5, 0))),
+    "frame 1: box.npy is of no volume": damage("box.npy", set_entry(0.0, (1, 0))),
+    "frame 1: box.npy is left-handed": damage("box.npy", set_entry(-6.0, (1, 0))),
+    "frame 4: coord.npy has atom": damage(
+        "coord.npy", lambda a: np.where(np.arange(6)[:, None] == 4, a[:, [0, 1, 2] * 3], a)
+    ),
+    "density.npy integrates to 0.8": damage("density.npy", lambda a: a / 6.7483 / 50),
+    "found neither grid_shape.npy": lambda f: (f / "set.000/grid_shape.npy").unlink(),
+    "found '2', expected types 0 to 1": lambda f: (f / "type.raw").write_text("0\n1\n2\n"),
+    "type.raw: empty": lambda f: (f / "type.raw").write_text(""),
+    "found no set.* folder": lambda f: (f / "set.000").rename(f / "other"),
+}
+# The electron count of the units case depends on the system; only its beginning matters.
+BAD["density.npy integrates to "] = BAD.pop("density.npy integrates to 0.8")
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_damage_is_named(small_system, message):
+    BAD[message](small_system)
+    with pytest.raises(InputError) as caught:
+        DensitySystem(small_system).check()
+    assert message in str(caught.value)
+    assert str(small_system) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_unknown_element(small_system):
+    with pytest.raises(InputError, match="found C, expected elements of the model: H O"):
+        DensitySystem(small_system, ["H", "O"])
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("0:3", [0, 1, 2]),
+        (":", range(6)),
+        ("4:", [4, 5]),
+        ("::2", [0, 2, 4]),
+        ("-1", [5]),
+        ("2", [2]),
+    ],
+)
+def test_select_frames(text, expected):
+    assert list(select_frames(text, 6, "frames")) == list(expected)
+
+
+@pytest.mark.parametrize("text", ["9", "7:", "a:b", "", "1:2:0"])
+def test_select_frames_refuses(text):
+    with pytest.raises(InputError, match="frames: "):
+        select_frames(text, 6, "frames")
+
+
+def test_dpdata_reads_subselects_and_writes(small_system, tmp_path):
+    import dpdata
+
+    register()
+    system = dpdata.System(str(small_system), fmt="deepmd/npy")
+    reference = np.load(small_system / "set.000/density.npy")
+    np.testing.assert_array_equal(system["density"], reference)
+    assert system["grid_shape"].shape == (6, 3)
+    part = system.sub_system([1, 4])
+    np.testing.assert_array_equal(part["density"], reference[[1, 4]])
+    part.to("deepmd/npy", str(tmp_path / "part"), prec=np.float64)
+    again = DensitySystem(tmp_path / "part")
+    np.testing.assert_allclose(again.frame(1).density, reference[4], rtol=1e-6)
+
+
+def test_dpdata_refuses_a_wrong_number_of_frames(small_system):
+    import dpdata
+    from dpdata.data_type import DataError
+
+    register()
+    system = dpdata.System(str(small_system), fmt="deepmd/npy")
+    system.data["density"] = system.data["density"][:3]
+    with pytest.raises(DataError):
+        system.check_data()
