@@ -48,9 +48,9 @@ class Equivariant(tf.Module):
             Argument(
                 "neuron", list[int], optional=True, default=[64, 64], doc="Layers of the nets."
             ),
-            Argument("nchannel", int, optional=True, default=32, doc="Channels for each (l, m)."),
+            Argument("nchannel", int, optional=True, default=16, doc="Channels for each (l, m)."),
             Argument("nscalar", int, optional=True, default=64, doc="Invariants of each atom."),
-            Argument("npass", int, optional=True, default=2, doc="Passes between atoms."),
+            Argument("npass", int, optional=True, default=1, doc="Passes between atoms."),
         ]
 
     def __init__(self, config: dict, ntypes: int, init: Initializer):

@@ -33,6 +33,9 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
+    from deepdensity_tf.utils.log import import_tensorflow
+
+    import_tensorflow()
     from deepdensity_tf.model.frozen import freeze
     from deepdensity_tf.train.checkpoint import load_state
 

@@ -190,9 +190,7 @@ def _read_chgcar(path: str, index: int) -> Atoms:
 
     densities = read_density(path)
     (number,) = select_frames(str(index), len(densities), f"-f ({path})")
-    atoms = densities[number].atoms.copy()
-    atoms.pbc = densities[number].pbc
-    return atoms
+    return densities[number].atoms
 
 
 def _read_system(path: str, index: int, type_map: list[str]):
@@ -278,7 +276,21 @@ def _grid_like(path: str, atoms: Atoms) -> Grid:
             f"--like {path}: its cell differs from that of the periodic structure by up to "
             f"{np.abs(cell - atoms.cell).max():.3g} Å, expected the same"
         )
-    return Grid(tuple(example.density.shape), cell)
+    return Grid(tuple(example.density.shape), cell, _origin(path))
+
+
+def _origin(path: str) -> np.ndarray:
+    """Where the grid of a density file begins: cube files say it in line 3."""
+    import numpy as np
+
+    from deepdensity_tf.data.formats.base import BOHR, read_text
+
+    if not Path(path).name.lower().endswith((".cube", ".cub")):
+        return np.zeros(3)
+    lines = read_text(Path(path)).splitlines()
+    in_bohr = all(int(line.split()[0]) > 0 for line in lines[3:6])
+    origin = np.array([float(word) for word in lines[2].split()[1:4]])
+    return origin * (BOHR if in_bohr else 1.0)
 
 
 def _warn_outside(atoms: Atoms, grid: Grid) -> None:

@@ -38,6 +38,9 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
+    from deepdensity_tf.utils.log import import_tensorflow
+
+    import_tensorflow()
     from deepdensity_tf.utils.argcheck import complete_input, describe_input, read_input
     from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.files import atomic_path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepdensity_tf.data.formats.base import BOHR
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
@@ -163,23 +164,21 @@ def write_volumetric(
 
 def _write_cube(path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray) -> None:
     # ASE's writer has 6 digits for the cell and 7 for the density: too few to read back.
-    from ase.units import Bohr
-
-    voxels = np.asarray(atoms.cell) / np.array(density.shape)[:, None] / Bohr
+    voxels = np.asarray(atoms.cell) / np.array(density.shape)[:, None] / BOHR
     lines = [
         "electron density in electrons/bohr^3",
         "OUTER LOOP: X, MIDDLE LOOP: Y, INNER LOOP: Z",
-        _cube_row(len(atoms), origin / Bohr),
+        _cube_row(len(atoms), origin / BOHR),
     ]
     lines += [_cube_row(n, voxel) for n, voxel in zip(density.shape, voxels, strict=True)]
-    for number, position in zip(atoms.numbers, atoms.positions / Bohr, strict=True):
+    for number, position in zip(atoms.numbers, atoms.positions / BOHR, strict=True):
         lines.append(_cube_row(number, (number, *position)))
     nz = density.shape[2]
     ends = ["\n" if k % 6 == 5 or k == nz - 1 else "" for k in range(nz)]
     row_format = "".join(f" %17.10E{end}" for end in ends)
     with open(path, "w", encoding="ascii") as stream:
         stream.write("\n".join(lines) + "\n")
-        for row in (density * Bohr**3).reshape(-1, nz):
+        for row in (density * BOHR**3).reshape(-1, nz):
             stream.write(row_format % tuple(row))
 
 

@@ -224,7 +224,7 @@ def _training() -> Argument:
         "training",
         dict,
         [
-            _data("training_data", False, "Data to train on.", 4, 1000),
+            _data("training_data", False, "Data to train on.", 1, 2000),
             _data("validation_data", True, "Data to validate on.", 0, 4000),
             Argument("numb_steps", int, doc="Steps to train."),
             Argument(

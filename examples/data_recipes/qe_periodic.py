@@ -25,7 +25,6 @@ from ase.build import bulk
 from ase.build.tools import sort
 from ase.calculators.emt import EMT
 from ase.calculators.tip3p import TIP3P, angleHOH, rOH
-from ase.constraints import FixBondLengths
 from ase.io import read, write
 from ase.io.cube import read_cube_data
 from ase.md.langevin import Langevin
@@ -95,9 +94,7 @@ def aluminium(repeat: int, temperature: float, rng: np.random.RandomState) -> It
     """Snapshots of fcc aluminium, 0.3 ps apart, EMT."""
     atoms = bulk("Al", "fcc", a=4.05, cubic=True).repeat(repeat)
     atoms.calc = EMT()
-    dynamics = Langevin(
-        atoms, 5 * units.fs, temperature_K=temperature, friction=0.002 / units.fs, rng=rng
-    )
+    dynamics = langevin(atoms, 5 * units.fs, temperature, 0.002 / units.fs, rng)
     dynamics.run(300)
     while True:
         dynamics.run(60)
@@ -110,11 +107,9 @@ def water(molecules: int, rng: np.random.RandomState) -> Iterator[Atoms]:
     """Snapshots of a cube of liquid water, 0.2 ps apart, rigid TIP3P, then 0.03 Å of noise."""
     atoms = packed_water(molecules, rng)
     edge = atoms.cell[0, 0]
-    atoms.constraints = FixBondLengths(
-        [(3 * i + a, 3 * i + b) for i in range(molecules) for a, b in ((0, 1), (1, 2), (2, 0))]
-    )
+    atoms.constraints = RigidWater()
     atoms.calc = TIP3P(rc=min(4.5, edge / 2 - 0.6), width=0.5 if edge > 8 else 0.3)
-    dynamics = Langevin(atoms, units.fs, temperature_K=350, friction=0.005 / units.fs, rng=rng)
+    dynamics = langevin(atoms, units.fs, 350.0, 0.005 / units.fs, rng)
     dynamics.run(1500)
     while True:
         dynamics.run(200)
@@ -122,6 +117,57 @@ def water(molecules: int, rng: np.random.RandomState) -> Iterator[Atoms]:
         snapshot.positions += rng.normal(0, 0.03, snapshot.positions.shape)
         snapshot.wrap()
         yield sort(snapshot)
+
+
+def langevin(
+    atoms: Atoms, step: float, temperature: float, friction: float, rng: np.random.RandomState
+) -> Langevin:
+    """Langevin dynamics whose centre of mass moves too, as the thermostat wants it."""
+    return Langevin(atoms, step, temperature_K=temperature, friction=friction, rng=rng, fixcm=False)
+
+
+class RigidWater:
+    """ASE constraint that keeps the shape of molecules O, H, H: RATTLE, all molecules at once."""
+
+    bonds = ((0, 1), (1, 2), (2, 0))
+    tolerance = 1e-10
+
+    def adjust_positions(self, atoms: Atoms, positions: np.ndarray) -> None:
+        """Correct moved `positions` (natoms, 3) in place along the bonds before the move."""
+        mass = atoms.get_masses()[:3]
+        old, new = atoms.positions.reshape(-1, 3, 3), positions.reshape(-1, 3, 3)
+        worst = np.inf
+        while worst > self.tolerance:
+            worst = 0.0
+            for a, b in self.bonds:
+                bond, moved = old[:, a] - old[:, b], new[:, a] - new[:, b]
+                excess = (moved**2).sum(1) - (bond**2).sum(1)
+                weight = 2 * (1 / mass[a] + 1 / mass[b]) * (moved * bond).sum(1)
+                impulse = (excess / weight)[:, None] * bond
+                new[:, a] -= impulse / mass[a]
+                new[:, b] += impulse / mass[b]
+                worst = max(worst, np.abs(excess).max())
+
+    def adjust_momenta(self, atoms: Atoms, momenta: np.ndarray) -> None:
+        """Take the relative velocity along each bond out of `momenta` (natoms, 3) in place."""
+        mass = atoms.get_masses()[:3]
+        place, momentum = atoms.positions.reshape(-1, 3, 3), momenta.reshape(-1, 3, 3)
+        worst = np.inf
+        while worst > self.tolerance:
+            worst = 0.0
+            for a, b in self.bonds:
+                bond = place[:, a] - place[:, b]
+                speed = momentum[:, a] / mass[a] - momentum[:, b] / mass[b]
+                along = (bond * speed).sum(1)
+                weight = (1 / mass[a] + 1 / mass[b]) * (bond**2).sum(1)
+                impulse = (along / weight)[:, None] * bond
+                momentum[:, a] -= impulse
+                momentum[:, b] += impulse
+                worst = max(worst, np.abs(along).max())
+
+    def adjust_forces(self, atoms: Atoms, forces: np.ndarray) -> None:
+        """Same projection as for momenta."""
+        self.adjust_momenta(atoms, forces)
 
 
 def packed_water(molecules: int, rng: np.random.RandomState) -> Atoms:

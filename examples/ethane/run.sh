@@ -1,0 +1,25 @@
+#!/bin/sh
+# Train on real densities, freeze, test on unseen frames, predict, draw. Everything goes to run/.
+set -eu
+cd "$(dirname "$0")"
+rm -rf run
+mkdir run
+ln -s ../data run/data
+cp input.json run/
+cd run
+
+dd-tf train input.json
+dd-tf freeze -c model.ckpt -o frozen_model.pb
+dd-tf show frozen_model.pb
+
+echo "== errors on the four frames that were not trained on"
+dd-tf test -m frozen_model.pb -s data --frames 16: --json errors.json
+
+echo "== density of a structure file"
+cp ../ethane.xyz .
+dd-tf predict -m frozen_model.pb ethane.xyz --spacing 0.2 -o ethane.cube
+
+dd-tf plot lcurve lcurve.out -o lcurve.png
+dd-tf plot parity -m frozen_model.pb -s data --frames 16: -o parity.png
+dd-tf plot slice -m frozen_model.pb -s data -f 16 -o slice.png
+echo "== pictures: $(pwd)/lcurve.png parity.png slice.png"
