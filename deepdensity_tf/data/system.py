@@ -190,7 +190,7 @@ class _Set:
             if shape.min() < 1 or np.prod(shape) != npoints:
                 raise InputError(
                     f"{self._folder}/grid_shape.npy: frame {index} has grid "
-                    f"{' x '.join(map(str, shape))}, expected one of {npoints} points as density.npy"
+                    f"{' x '.join(map(str, shape))}, expected {npoints} points as in density.npy"
                 )
 
 
@@ -344,7 +344,7 @@ def _read_types(path: Path, type_map: list[str]) -> list[int]:
     for word in _read_words(path):
         if not word.isdigit() or int(word) >= len(type_map):
             raise InputError(
-                f"{path}: found {word!r}, expected types 0 to {len(type_map) - 1} as in type_map.raw"
+                f"{path}: found {word!r}, expected types 0 to {len(type_map) - 1} of type_map.raw"
             )
         types.append(int(word))
     return types

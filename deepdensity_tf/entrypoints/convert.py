@@ -59,5 +59,6 @@ def run(args: argparse.Namespace) -> None:
         grid = "x".join(str(n) for n in row.grid)
         pbc = "yes" if row.pbc else "no"
         print(
-            f"{row.file:40s} {grid:>15s} {row.natoms:6d} {pbc:>4s} {row.electrons:12.5f}  {row.system}"
+            f"{row.file:40s} {grid:>15s} {row.natoms:6d} {pbc:>4s} {row.electrons:12.5f}"
+            f"  {row.system}"
         )

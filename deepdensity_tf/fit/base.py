@@ -9,7 +9,8 @@ coefficients(features, atype)
 contributions(features, atype, pairs)
     Values (npairs, nchannel) for pairs of a point and an atom, for nets without such a form.
 
-Either may return None; the class attribute `per_pair` says whether a net runs for every pair. `pairs.center` is the point here and `pairs.disp` points to the atom.
+Either may return None; the class attribute `per_pair` says whether a net runs for every pair.
+`pairs.center` is the point here and `pairs.disp` points to the atom.
 """
 
 from __future__ import annotations

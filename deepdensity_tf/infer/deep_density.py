@@ -219,7 +219,8 @@ class DeepDensity:
             raise InputError(f"atype has shape {atype.shape}, expected ({coord.shape[1]},)")
         if atype.size and not (0 <= atype.min() and atype.max() < len(self.type_map)):
             raise InputError(
-                f"atype holds {atype.min()} to {atype.max()}, expected 0 to {len(self.type_map) - 1}"
+                f"atype holds {atype.min()} to {atype.max()}, "
+                f"expected 0 to {len(self.type_map) - 1}"
             )
         cell = np.zeros(9) if box is None else _array(box, "box", (-1,))
         if cell.size not in (9, 9 * len(coord)):
@@ -246,7 +247,7 @@ class DeepDensity:
         try:
             return self._session.run(names, feeds)
         except tf.errors.InvalidArgumentError as error:
-            raise InputError(f"{self._file}: {error.message.splitlines()[0]}") from None
+            raise InputError(f"{self._file}: {_reason(error.message)}") from None
 
     def _attribute(self, name: str):
         try:
@@ -256,6 +257,13 @@ class DeepDensity:
                 f"{self._file}: has no tensor {name}, expected a model frozen by dd-tf freeze"
             ) from None
         return value.decode() if isinstance(value, bytes) else value
+
+
+def _reason(message: str) -> str:
+    """The op's own line of an error, without TensorFlow's account of where it arose."""
+    own = message.rpartition("Node: ")[2].splitlines() if "Node: " in message else ["", message]
+    lines = [line.strip() for line in own[1:] if line.strip()]
+    return lines[0] if lines else message.splitlines()[0]
 
 
 def _read_graph(path: Path) -> tf.compat.v1.GraphDef:

@@ -30,7 +30,12 @@ _STYLE = {
 }
 _COLOURS = {"trn": "#1f77b4", "val": "#d62728"}
 _NAMES = {"trn": "training", "val": "validation"}
-_QUANTITIES = {"nmae": "NMAE (%)", "loss": "loss", "lr": "learning rate"}
+_QUANTITIES = {
+    "nmae": "NMAE (%)",
+    "loss": "loss",
+    "lr": "learning rate",
+    "charge": "error of the charge (%)",
+}
 
 
 def check_picture(path: str | Path) -> None:
@@ -130,7 +135,8 @@ def parity(pred: np.ndarray, ref: np.ndarray, title: str) -> Figure:
     left.set(xlabel=f"reference {DENSITY}", ylabel=f"model {DENSITY}", title=title)
     figure.colorbar(image, ax=left, label="points", shrink=0.85)
     text = f"NMAE {errors['nmae']:.2f} % over all points\nRMSE {errors['rmse']:.2g} electrons/Å$^3$"
-    left.text(0.04, 0.96, text, transform=left.transAxes, va="top")
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2}
+    left.text(0.04, 0.96, text, transform=left.transAxes, va="top", bbox=box)
     _draw_deciles(right, errors_by_decile(pred, ref))
     return figure
 
@@ -142,8 +148,8 @@ def _draw_deciles(axis, deciles: list[dict]) -> None:
     axis.bar(place, mae, color="#9ecae1", label="mean absolute error")
     axis.plot(place, mean, "_", color="black", ms=14, mew=1.4, label="mean density")
     _log_scale(axis)
-    # Vacuum has densities many decades below any error.
-    axis.set_ylim(bottom=0.3 * mae[mae > 0].min(initial=1.0))
+    # Vacuum has densities and errors many decades below those that matter.
+    axis.set_ylim(bottom=max(0.3 * mae[mae > 0].min(initial=1.0), 1e-6 * mae.max()))
     axis.set(xlabel="decile of the density (10: highest)", ylabel="electrons/Å$^3$")
     axis.set_xticks(place)
     twin = axis.twinx()
@@ -154,10 +160,17 @@ def _draw_deciles(axis, deciles: list[dict]) -> None:
     axis.legend(loc="upper left")
 
 
+class _PlainNumbers(LogFormatter):
+    """Writes 0.2 where LogFormatter writes 2e-01, at the ticks that it labels."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def _log_scale(axis) -> None:
     axis.set_yscale("log")
-    axis.yaxis.set_major_formatter(LogFormatter())
-    axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+    axis.yaxis.set_major_formatter(_PlainNumbers())
+    axis.yaxis.set_minor_formatter(_PlainNumbers(minor_thresholds=(1, 0.5)))
 
 
 @rc_context(_STYLE)
@@ -194,8 +207,9 @@ def slices(plane: Plane, pred: np.ndarray, ref: np.ndarray, title: str) -> Figur
         _draw_atoms(axis, plane, atoms)
     axes[0].set_ylabel("Å")
     seen = ref >= floor
-    axes[0].set_xlim(plane.x[seen].min(), plane.x[seen].max())
-    axes[0].set_ylim(plane.y[seen].min(), plane.y[seen].max())
+    if seen.any():
+        axes[0].set_xlim(plane.x[seen].min(), plane.x[seen].max())
+        axes[0].set_ylim(plane.y[seen].min(), plane.y[seen].max())
     figure.suptitle(title, fontsize=9)
     return figure
 
@@ -209,7 +223,13 @@ def _draw_atoms(axis, plane: Plane, colour: str) -> None:
         # Labels of atoms above one another would cover each other.
         if all(np.hypot(x - a, y - b) > 0.6 for a, b in named):
             axis.annotate(
-                symbol, (x, y), xytext=(3, 3), textcoords="offset points", color=colour, fontsize=7
+                symbol,
+                (x, y),
+                xytext=(3, 3),
+                textcoords="offset points",
+                color=colour,
+                fontsize=7,
+                clip_on=True,
             )
             named.append((x, y))
 
@@ -227,7 +247,7 @@ def profile(line: Line, pred: np.ndarray, ref: np.ndarray, title: str) -> Figure
     title : str
         What is shown.
     """
-    figure, (axis,) = _figure(1, width=5.2, height=3.2)
+    figure, (axis,) = _figure(1, width=6.0, height=3.4)
     twin = axis.twinx()
     twin.axhline(0, color="#d62728", lw=0.5)
     twin.plot(line.distance, pred - ref, color="#d62728", lw=1.0)

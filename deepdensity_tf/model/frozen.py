@@ -22,8 +22,8 @@ from deepdensity_tf.utils.files import atomic_path
 
 MODEL_VERSION = "1.0"
 
-# Pairs of a point and an atom that fit in memory at once: a table look-up needs 32 bytes a pair, a net
-# for each pair some kB.
+# Pairs of a point and an atom that fit in memory at once: a table look-up needs 32 bytes a pair,
+# a net for each pair some kB.
 _MAX_PAIRS_TABLE = 3_000_000
 _MAX_PAIRS_NET = 60_000
 

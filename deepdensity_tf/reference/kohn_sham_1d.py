@@ -217,7 +217,7 @@ def solve(
         residual = result - trial
         if np.linalg.norm(residual) <= tolerance * np.linalg.norm(result):
             break
-        if iteration == SLOW:
+        if iteration % SLOW == 0:
             mixer = _AndersonMixer(_inverse_dielectric(chain, trial))
         trial = mixer.next(trial, residual)
     else:

@@ -180,8 +180,8 @@ class Trainer:
         loss, absolute, charge = (float(x) for x in means)
         if not math.isfinite(loss):
             raise InputError(
-                f"training: the loss is {loss} between steps {progress.step - self._run['disp_freq']} "
-                f"and {progress.step}; the last good checkpoint is in {self._folder.path}; "
+                f"training: the loss is {loss} in the {self._run['disp_freq']} steps up to step "
+                f"{progress.step}; the last good checkpoint is in {self._folder.path}; "
                 "lower learning_rate.start_lr"
             )
         values = [100 * absolute, loss, 100 * charge, rate, progress.elapsed]

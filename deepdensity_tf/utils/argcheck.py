@@ -167,8 +167,8 @@ def _learning_rate() -> Argument:
         ],
         optional=True,
         default={},
-        doc="Falls exponentially from start_lr to stop_lr over the run, as counted by numb_steps or "
-        "max_time, whichever is nearer to its end.",
+        doc="Falls exponentially from start_lr to stop_lr over the run, as counted by numb_steps "
+        "or max_time, whichever is nearer to its end.",
     )
 
 
@@ -210,8 +210,8 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
                 float,
                 optional=True,
                 default=0.5,
-                doc="Share of points drawn uniformly; the rest follows the density. Weights keep the "
-                "loss unbiased.",
+                doc="Share of points drawn uniformly; the rest follows the density. Weights keep "
+                "the loss unbiased.",
             ),
         ],
         optional=optional,
@@ -256,7 +256,7 @@ def _training() -> Argument:
 
 
 def _with_sections(data: dict) -> dict:
-    """The input with empty sections where they may be left out: dargs fills defaults only in those."""
+    """The input with all optional sections: dargs fills in defaults only where one is."""
     data = {"learning_rate": {}, "loss": {}, **data}
     if isinstance(data.get("model"), dict):
         data["model"] = {"descriptor": {}, "fitting_net": {}, "baseline": {}, **data["model"]}
@@ -303,8 +303,8 @@ def _check_values(data: dict, source: str) -> None:
     descriptor = model["descriptor"]
     if not descriptor["rcut_smth"] < descriptor["rcut"]:
         raise InputError(
-            f"{source}: model.descriptor.rcut_smth is {descriptor['rcut_smth']}, expected less than "
-            f"rcut = {descriptor['rcut']}"
+            f"{source}: model.descriptor.rcut_smth is {descriptor['rcut_smth']}, "
+            f"expected less than rcut = {descriptor['rcut']}"
         )
     if not 1 <= descriptor.get("lmax", 1) <= 8:
         raise InputError(
@@ -320,7 +320,8 @@ def _check_values(data: dict, source: str) -> None:
         )
     if not 0 <= data["training"]["ema_decay"] < 1:
         raise InputError(
-            f"{source}: training.ema_decay is {data['training']['ema_decay']}, expected 0 to below 1"
+            f"{source}: training.ema_decay is {data['training']['ema_decay']}, "
+            "expected 0 to below 1"
         )
     if model["nspline"] < 8:
         raise InputError(f"{source}: model.nspline is {model['nspline']}, expected at least 8")

@@ -41,6 +41,8 @@ def setup_logging(verbosity: int = 0) -> None:
     """
     logger = logging.getLogger("deepdensity_tf")
     logger.setLevel(_LEVELS[verbosity])
+    # Libraries (absl among them) give the root logger a handler: lines would come twice.
+    logger.propagate = False
     if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
         handler = _StderrHandler()
         handler.setFormatter(_Formatter())

@@ -28,8 +28,11 @@ class RadialGrid:
 
     @property
     def soft(self) -> float:
-        """Softening length, Å: three spline widths, so that splines resolve the origin."""
-        return 3 * self.rcut / self.nspline
+        """Softening length, Å: one and a half spline widths, so that splines resolve the origin.
+
+        Three widths cost a fifth of the accuracy near nuclei (ethane).
+        """
+        return 1.5 * self.rcut / self.nspline
 
     @property
     def parameters(self) -> np.ndarray:

@@ -5,8 +5,9 @@ import pytest
 from ase import Atoms
 from ase.calculators.vasp import VaspChargeDensity
 from ase.io.cube import read_cube
-from ase.units import Bohr
 
+from deepdensity_tf.data.formats import read_density
+from deepdensity_tf.data.formats.base import BOHR
 from deepdensity_tf.infer.volumetric import (
     Grid,
     box_around,
@@ -40,12 +41,20 @@ def test_cube_reads_back(tmp_path, atoms, density):
     with open(tmp_path / "rho.cube") as stream:
         back = read_cube(stream)
     # 11 digits are written: half a unit of the last one is 5e-11 of the value.
-    np.testing.assert_allclose(back["data"] / Bohr**3, density, rtol=1e-10, atol=0)
-    # 12 decimals in bohr.
-    np.testing.assert_allclose(back["atoms"].positions, atoms.positions, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(back["atoms"].cell, CELL, rtol=0, atol=1e-11)
-    np.testing.assert_allclose(back["origin"], origin, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(back["data"] / BOHR**3, density, rtol=1e-10, atol=0)
+    # ASE's bohr is that of CODATA 2014: 6e-10 relative off.
+    np.testing.assert_allclose(back["atoms"].positions, atoms.positions, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(back["atoms"].cell, CELL, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(back["origin"], origin, rtol=1e-9, atol=1e-12)
     assert list(back["atoms"].symbols) == list("OHHOC")
+
+
+@pytest.mark.parametrize("name", ["rho.cube", "CHGCAR"])
+def test_own_readers_take_it(tmp_path, atoms, density, name):
+    write_volumetric(tmp_path / name, atoms, density)
+    (back,) = read_density(tmp_path / name)
+    np.testing.assert_allclose(back.density, density, rtol=1e-10, atol=0)
+    np.testing.assert_allclose(back.atoms.cell, CELL, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", ["CHGCAR", "CHGCAR_model", "rho.vasp"])

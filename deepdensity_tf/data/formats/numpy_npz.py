@@ -12,7 +12,7 @@ from deepdensity_tf.utils.errors import InputError
 
 
 def read(path: Path) -> list[Volumetric]:
-    """Read an .npz with density (nx, ny, nz) in electrons/Å^3, coord (natoms, 3) and box (3, 3) in Å.
+    """Read density (nx, ny, nz) in electrons/Å^3, coord (natoms, 3) and box (3, 3) in Å.
 
     Further keys: symbols or numbers (natoms,), pbc (one or three booleans, true), spin_density.
 
