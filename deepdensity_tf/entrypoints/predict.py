@@ -88,6 +88,11 @@ def add_parser(subparsers) -> None:
         action="store_true",
         help="write d rho/d r too, (nx, ny, nz, 3) in electrons/Å^4, to NAME.gradient.npy",
     )
+    parser.add_argument(
+        "--spin",
+        action="store_true",
+        help="write the spin density (up minus down) too, to NAME.spin.SUFFIX beside each output",
+    )
     parser.set_defaults(run=run)
 
 
@@ -109,6 +114,7 @@ def run(args: argparse.Namespace) -> None:
         atoms.pbc = False
     grid = choose_grid(atoms, own_shape, args)
     density = _predict(model, atoms, grid)
+    spin = _predict(model, atoms, grid, spin=True) if args.spin else None
     scale = _scale(density, grid, args.electrons)
     density *= scale
     on_grid = atoms.copy()
@@ -122,6 +128,11 @@ def run(args: argparse.Namespace) -> None:
                 "for them",
                 path,
             )
+        if spin is not None:
+            target = Path(path)
+            target = target.with_name(f"{target.stem}.spin{target.suffix}")
+            write_volumetric(target, on_grid, spin, grid.origin)
+            log.info("%s: spin density written", target)
     if args.gradient:
         _write_gradient(Path(outputs[0]).with_suffix(".gradient.npy"), model, atoms, grid, scale)
 
@@ -309,7 +320,7 @@ def _warn_outside(atoms: Atoms, grid: Grid) -> None:
         )
 
 
-def _predict(model: DeepDensity, atoms: Atoms, grid: Grid) -> np.ndarray:
+def _predict(model: DeepDensity, atoms: Atoms, grid: Grid, spin: bool = False) -> np.ndarray:
     from deepdensity_tf.utils.progress import track
 
     atype = model.atype_of(atoms.get_chemical_symbols())
@@ -335,6 +346,7 @@ def _predict(model: DeepDensity, atoms: Atoms, grid: Grid) -> np.ndarray:
             grid.shape,
             pbc=bool(atoms.pbc.any()),
             progress=progress,
+            spin=spin,
         )
     elapsed = time.perf_counter() - start
     log.info("%.2f s, %s points/s", elapsed, f"{grid.npoints / elapsed:,.0f}")

@@ -135,9 +135,7 @@ class DeepDensity:
         InputError
             Also where the model was trained without spin.
         """
-        if not self.has_spin:
-            raise InputError(f"{self._file}: was trained without spin")
-        return self._eval("o_spin_density:0", coord, box, atype, points, ())
+        return self._eval(self._density_tensor(spin=True), coord, box, atype, points, ())
 
     def eval_grid(
         self,
@@ -179,7 +177,7 @@ class DeepDensity:
             raise InputError(f"grid_shape is {shape}, expected three positive numbers")
         cell = box.reshape(3, 3)
         frame = self._frame(coord, box if pbc else None, atype)
-        name = "o_spin_density:0" if spin else "o_density:0"
+        name = self._density_tensor(spin)
         total = int(np.prod(shape))
         density = np.empty(total)
         state = self._atom_state(frame)
@@ -190,6 +188,11 @@ class DeepDensity:
             if progress:
                 progress(end, total)
         return density.reshape(shape)
+
+    def _density_tensor(self, spin: bool) -> str:
+        if spin and not self.has_spin:
+            raise InputError(f"{self._file}: was trained without spin")
+        return "o_spin_density:0" if spin else "o_density:0"
 
     def _eval(self, name, coord, box, atype, points, tail) -> np.ndarray:
         frame = self._frame(coord, box, atype)

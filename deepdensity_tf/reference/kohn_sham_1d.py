@@ -131,6 +131,12 @@ class Chain:
         """Potential K * charge on the grid, (npoints,)."""
         return np.fft.irfft(self._kernel * np.fft.rfft(charge), len(self.grid))
 
+    def norm_of_source(self, potential: np.ndarray) -> float:
+        """Norm on the grid of the charge that makes `potential` (npoints,), but for its mean."""
+        waves = np.fft.rfft(potential)
+        charge = np.divide(waves, self._kernel, out=np.zeros_like(waves), where=self._kernel > 0)
+        return np.linalg.norm(np.fft.irfft(charge, len(self.grid)))
+
     def nuclei(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Charge m of the nuclei, (npoints,), and its derivatives dm/dR_i, (natoms, npoints)."""
         distance = self.grid - np.asarray(positions, float)[:, None]
@@ -190,7 +196,7 @@ def solve(
     positions : np.ndarray
         (natoms,).
     tolerance : float
-        Largest relative change ||V_out - V|| / ||V_out||.
+        Largest relative change of the density, ||K^-1 (V_out - V)|| / ||rho||.
     start : Solution, optional
         Of the same chain with the atoms nearby; saves iterations. Without it the search starts
         from rho = -m, that is V = 0.
@@ -215,13 +221,13 @@ def solve(
         electrons = _diagonalise(chain, trial)
         result = chain.field(electrons.density + nuclei)
         residual = result - trial
-        if np.linalg.norm(residual) <= tolerance * np.linalg.norm(result):
+        change = chain.norm_of_source(residual) / np.linalg.norm(electrons.density)
+        if change <= tolerance:
             break
         if iteration % SLOW == 0:
             mixer = _AndersonMixer(_inverse_dielectric(chain, trial))
         trial = mixer.next(trial, residual)
     else:
-        change = np.linalg.norm(residual) / np.linalg.norm(result)
         raise NotConverged(f"relative change {change:.1e} after {iteration} iterations")
     dx = chain.spacing
     # With the trial's own band energy the error is of second order in the residual.
@@ -292,7 +298,8 @@ def _inverse_dielectric(chain: Chain, potential: np.ndarray) -> np.ndarray:
     """(1 - K chi)^-1 (npoints, npoints), chi summed over transitions that long waves induce."""
     filled = chain.nelectrons
     energies, orbitals = _states(chain, potential, min(4 * filled, len(chain.grid)))
-    gaps = np.maximum(energies[filled:, None] - energies[:filled], chain.kt)
+    # Partial occupation changes nothing but pairs closer than kT: a floor stands for it.
+    gaps = np.maximum(energies[filled:, None] - energies[:filled], 4 * chain.kt)
     # Screening matters up to twice the Fermi wave number or so; Fourier index filled / 2 is k_F.
     waves = slice(1, 1 + min(3 * filled // 2, len(chain.grid) // 2 - 1))
     chi = 0.0

@@ -51,9 +51,9 @@ def load_frames(section: dict, model: dict, key: str) -> list[Frame]:
         Name of the section, for messages.
     """
     frames: list[Frame] = []
-    for system in find_systems(section["systems"], model["type_map"]):
+    for system, text in _systems_and_slices(section, model["type_map"], key):
         system.check()
-        chosen = select_frames(section["frames"], system.nframes, f"{key}.frames ({system.path})")
+        chosen = select_frames(text, system.nframes, f"{key}.frames ({system.path})")
         taken = [system.frame(index) for index in chosen]
         if model["spin"] and any(frame.spin_density is None for frame in taken):
             raise InputError(f"{system.path}: model.spin is true, found no spin_density.npy")
@@ -70,6 +70,17 @@ def load_frames(section: dict, model: dict, key: str) -> list[Frame]:
         )
         frames += taken
     return frames
+
+
+def _systems_and_slices(section: dict, type_map: list[str], key: str) -> list[tuple]:
+    """Each system with the slice of its frames."""
+    paths, slices = section["systems"], section["frames"]
+    paths = [paths] if isinstance(paths, str) else paths
+    slices = [slices] * len(paths) if isinstance(slices, str) else slices
+    if len(slices) != len(paths):
+        raise InputError(f"{key}.frames: found {len(slices)} slices for {len(paths)} systems")
+    pairs = zip(paths, slices, strict=True)
+    return [(system, text) for path, text in pairs for system in find_systems(path, type_map)]
 
 
 @dataclass

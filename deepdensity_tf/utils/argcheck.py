@@ -122,6 +122,14 @@ def _model() -> Argument:
                 doc="Learn the spin density (up minus down) as a second channel.",
             ),
             Argument(
+                "electrons",
+                [None, list[float]],
+                optional=True,
+                default=None,
+                doc="Valence electrons of each type: every frame's density is then scaled to "
+                "their sum, in training and in the frozen model. Only with fitting type expansion.",
+            ),
+            Argument(
                 "descriptor",
                 dict,
                 [],
@@ -190,10 +198,11 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
             ),
             Argument(
                 "frames",
-                str,
+                [str, list[str]],
                 optional=True,
                 default=":",
-                doc="Frames of each system, as a slice such as '0:32'.",
+                doc="Frames of each system, as a slice such as '0:32'; or a list, one for each "
+                "entry of systems.",
             ),
             Argument(
                 "batch_size",
@@ -318,6 +327,7 @@ def _check_values(data: dict, source: str) -> None:
         raise InputError(
             f"{source}: model.type_map is {model['type_map']}, expected distinct elements"
         )
+    _check_electrons(model, source)
     if not 0 <= data["training"]["ema_decay"] < 1:
         raise InputError(
             f"{source}: training.ema_decay is {data['training']['ema_decay']}, "
@@ -325,6 +335,22 @@ def _check_values(data: dict, source: str) -> None:
         )
     if model["nspline"] < 8:
         raise InputError(f"{source}: model.nspline is {model['nspline']}, expected at least 8")
+
+
+def _check_electrons(model: dict, source: str) -> None:
+    electrons = model["electrons"]
+    if electrons is None:
+        return
+    if len(electrons) != len(model["type_map"]) or min(electrons) < 0 or not sum(electrons):
+        raise InputError(
+            f"{source}: model.electrons is {electrons}, expected a number for each type of "
+            f"{model['type_map']}"
+        )
+    if model["fitting_net"]["type"] != "expansion":
+        raise InputError(
+            f"{source}: model.electrons needs fitting_net.type expansion, "
+            f"found {model['fitting_net']['type']}"
+        )
 
 
 def _lookup(data: dict, path: str):

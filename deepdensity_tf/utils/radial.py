@@ -56,6 +56,17 @@ class RadialGrid:
         matrix[inside] = dense[:, : self.nspline]
         return matrix
 
+    def integrals(self) -> np.ndarray:
+        """Integral over space of each spline taken as a spherical function: (nspline,), Å^3."""
+        nodes, weights = np.polynomial.legendre.leggauss(10)
+        # Piece by piece between knots, where all factors are smooth functions of r.
+        span = np.hypot(self.rcut, self.soft) - self.soft
+        knots = np.arange(self.nspline + 1) * span / self.nspline
+        edges = np.sqrt(knots * (knots + 2 * self.soft))
+        width = np.diff(edges)[:, None]
+        r = (edges[:-1, None] + width * (nodes + 1) / 2).ravel()
+        return (4 * np.pi * r**2 * (width * weights / 2).ravel()) @ self.values(r)
+
     def fit(self, function, npoints: int = 400) -> np.ndarray:
         """Spline coefficients (nspline, ...) of function(r) (n, ...), least squares in r."""
         r = (np.arange(npoints) + 0.5) / npoints * self.rcut

@@ -75,7 +75,9 @@ def make(kind: str, natoms: int, nframes: int, seed: int, args: argparse.Namespa
     write_chain(args.output, KINDS[kind], snapshots)
     constant = constant_nmae(np.array([moment.solution.density for moment in snapshots]))
     seconds = time.perf_counter() - start
-    print(f"{args.output!s:40s} {nframes:6d} {natoms:5d} {constant:15.4f} {seconds:7.1f}", flush=True)
+    print(
+        f"{args.output!s:40s} {nframes:6d} {natoms:5d} {constant:15.4f} {seconds:7.1f}", flush=True
+    )
 
 
 if __name__ == "__main__":

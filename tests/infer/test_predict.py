@@ -243,3 +243,17 @@ def test_refused(predict, crystal, molecule, arguments, message, tmp_path):
     code, err = predict(*arguments)
     assert code == 2 and message in err and err.count("error:") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_spin_density_beside_each_output(make_frozen, molecule, tmp_path, capsys, frozen_model):
+    file = make_frozen(spin=True)
+    arguments = [str(tmp_path / "molecule.xyz"), "--grid", "6", "7", "8"]
+    outputs = [str(tmp_path / "rho.cube"), str(tmp_path / "rho.npy")]
+    assert main(["predict", "-m", str(file), *arguments, "--spin", "-o", *outputs]) == 0
+    stored = np.load(tmp_path / "rho.spin.npy")
+    np.testing.assert_allclose(
+        read_density(tmp_path / "rho.spin.cube")[0].density, stored, rtol=1e-8
+    )
+    assert np.abs(stored - np.load(tmp_path / "rho.npy")).max() > 1e-3
+    assert main(["predict", "-m", str(frozen_model), *arguments, "--spin", "-o", outputs[0]]) == 2
+    assert "was trained without spin" in capsys.readouterr().err

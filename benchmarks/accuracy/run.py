@@ -1,0 +1,177 @@
+"""Train with a stated time, test on unseen frames and larger systems, write the figures.
+
+    python benchmarks/accuracy/run.py --data DATA ethane         one system
+    python benchmarks/accuracy/run.py --data DATA                all of them
+    python benchmarks/accuracy/run.py --data DATA --curve        error against the number of frames
+
+DATA is a folder with the reference systems (examples/data_recipes and examples/one_d make them; a
+missing one is left out and said so). Inputs are in inputs/, figures go to results/NAME.json;
+report.py turns them into RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from systems import SYSTEMS, Test
+
+from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.infer.analysis import dipole, hartree_energy
+from deepdensity_tf.infer.deep_density import DeepDensity
+from deepdensity_tf.infer.frames import predict_frame
+
+HERE = Path(__file__).resolve().parent
+# Valence electrons of the pseudopotentials.
+CORE_CHARGES = {"H": 1, "C": 4, "O": 6, "Al": 3}
+CURVE_FRAMES = (1, 2, 4, 8, 16, 32)
+CURVE_SECONDS = 60
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SYSTEMS))
+    parser.add_argument("--data", required=True, type=Path, help="folder of the reference systems")
+    parser.add_argument("--work", type=Path, default=HERE / "run", help="scratch folder")
+    parser.add_argument("--curve", action="store_true", help="learning curve over frames (ethane)")
+    args = parser.parse_args()
+    unknown = sorted(set(args.names) - set(SYSTEMS))
+    if unknown:
+        parser.error(f"unknown system {', '.join(unknown)}")
+    (HERE / "results").mkdir(exist_ok=True)
+    if args.curve:
+        learning_curve(args)
+        return
+    for name in args.names or SYSTEMS:
+        config = json.loads((HERE / "inputs" / f"{name}.json").read_text())
+        tests = [t for t in SYSTEMS[name] if (args.data / t.path).is_dir()]
+        for missing in [t for t in SYSTEMS[name] if t not in tests]:
+            print(f"{name}: no data for {missing.label} ({args.data / missing.path})", flush=True)
+        if tests:
+            save(name, train_and_test(name, config, tests, args))
+
+
+def learning_curve(args: argparse.Namespace) -> None:
+    """Error on unseen ethane frames against the number of frames trained on, equal time each."""
+    points = []
+    for count in CURVE_FRAMES:
+        config = json.loads((HERE / "inputs" / "ethane.json").read_text())
+        config["training"]["training_data"]["frames"] = f"0:{count}"
+        config["training"]["max_time"] = CURVE_SECONDS
+        result = train_and_test(f"curve_{count}", config, SYSTEMS["ethane"][:1], args)
+        points.append({"frames": count, **result})
+    save("curve", {"points": points})
+
+
+def save(name: str, result: dict) -> None:
+    """Write results/NAME.json and its line on the screen."""
+    (HERE / "results" / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    for test in result.get("tests", []):
+        print(f"{name:18s} {test['label']:32s} NMAE {test['nmae']:.3f} %", flush=True)
+
+
+def train_and_test(name: str, config: dict, tests: list[Test], args: argparse.Namespace) -> dict:
+    """Figures of one training."""
+    work = args.work / name
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    os.symlink(args.data.resolve(), work / "data")
+    (work / "input.json").write_text(json.dumps(config, indent=4))
+    start = time.time()
+    dd_tf(work, "train", "input.json")
+    seconds = time.time() - start
+    dd_tf(work, "freeze")
+    model = DeepDensity(work / "frozen_model.pb")
+    curve = np.atleast_1d(np.genfromtxt(work / "lcurve.out", names=True))
+    return {
+        "parameters": model.info["nparameters"],
+        "seconds": seconds,
+        "steps": int(curve["step"][-1]),
+        "train_frames": config["training"]["training_data"]["frames"],
+        "lcurve": {key: curve[key].tolist() for key in ("time", "nmae_val", "nmae_trn")},
+        "tests": [figures(work, test, model, args.data) for test in tests],
+    }
+
+
+def dd_tf(work: Path, *arguments: str) -> None:
+    """Run dd-tf in `work`; its output goes to log.txt there."""
+    with open(work / "log.txt", "a", encoding="utf-8") as log:
+        command = [sys.executable, "-m", "deepdensity_tf", *arguments]
+        subprocess.run(command, cwd=work, stdout=log, stderr=log, check=True)
+
+
+def figures(work: Path, test: Test, model: DeepDensity, data: Path) -> dict:
+    """Errors of `dd-tf test`, of a constant density, and of derived quantities."""
+    arguments = ("-m", "frozen_model.pb", "-s", f"data/{test.path}", "--frames", test.frames)
+    dd_tf(work, "test", *arguments, "--json", "errors.json")
+    errors = json.loads((work / "errors.json").read_text())["all"]
+    system = DensitySystem(data / test.path, model.type_map)
+    frames = [system.frame(i) for i in range(system.nframes)[_slice(test.frames)]]
+    return {
+        "label": test.label,
+        "asked": test.asked,
+        **{key: errors[key] for key in ("nframes", "nmae", "rmse", "max_error", "nmae_worst")},
+        "electrons_error": errors.get("electrons_mae"),
+        "electrons": frames[0].electrons,
+        "constant_nmae": float(np.mean([constant_nmae(frame.density) for frame in frames])),
+        **derived_errors(model, frames),
+        **spin_error(model, frames),
+    }
+
+
+def _slice(text: str) -> slice:
+    return slice(*[int(part) if part else None for part in text.split(":")])
+
+
+def constant_nmae(density: np.ndarray) -> float:
+    """NMAE of the frame's mean density, percent."""
+    density = np.asarray(density, dtype=float)
+    return float(100 * np.abs(density - density.mean()).sum() / np.abs(density).sum())
+
+
+def derived_errors(model: DeepDensity, frames: list) -> dict:
+    """Mean errors of the dipole (molecules) and the Hartree energy over full grids."""
+    rows = []
+    for frame in frames:
+        if frame.grid_shape is None:
+            return {}
+        grids = [
+            np.reshape(density, frame.grid_shape).astype(float)
+            for density in (predict_frame(model, frame), frame.density)
+        ]
+        energies = [hartree_energy(grid, frame.box, frame.pbc) for grid in grids]
+        row = {"hartree_error": abs(energies[0] - energies[1]), "hartree": energies[1]}
+        if not frame.pbc:
+            charges = np.array([CORE_CHARGES[model.type_map[t]] for t in frame.atype])
+            moments = [dipole(grid, frame.box, frame.coord, charges) for grid in grids]
+            row["dipole_error"] = float(np.linalg.norm(moments[0] - moments[1]))
+            row["dipole"] = float(np.linalg.norm(moments[1]))
+        rows.append(row)
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def spin_error(model: DeepDensity, frames: list) -> dict:
+    """100 sum |error of the spin density| / sum |spin density|, mean over frames."""
+    if not model.has_spin:
+        return {}
+    values = []
+    for frame in frames:
+        found = model.eval_grid(
+            frame.coord, frame.box, frame.atype, frame.grid_shape, pbc=frame.pbc, spin=True
+        ).ravel()
+        reference = np.asarray(frame.spin_density, dtype=float)
+        values.append(100 * np.abs(found - reference).sum() / np.abs(reference).sum())
+    return {"spin_nmae": float(np.mean(values))}
+
+
+if __name__ == "__main__":
+    main()

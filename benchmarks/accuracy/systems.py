@@ -1,0 +1,57 @@
+"""What is trained and tested, and the errors asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ONE_D = ("insulator", "insulator2", "warm_metal", "metal", "mixed")
+
+
+@dataclass(frozen=True)
+class Test:
+    """A set to test on: frames that were not trained on.
+
+    Parameters
+    ----------
+    label : str
+        Name in the table.
+    path : str
+        System, below the folder of the data.
+    frames : str
+        Slice of its frames.
+    asked : float, optional
+        NMAE in percent that is asked for.
+    """
+
+    label: str
+    path: str
+    frames: str = ":"
+    asked: float | None = None
+
+
+SYSTEMS: dict[str, list[Test]] = {
+    "ethane": [
+        Test("ethane, unseen frames", "ethane", "32:", 0.5),
+        Test("propane, never seen", "propane", ":", 3.0),
+    ],
+    "ethane_water": [
+        Test("ethane, unseen frames", "ethane", "32:", 0.7),
+        Test("water molecule, unseen frames", "h2o", "24:", 0.7),
+    ],
+    "aluminium": [
+        Test("4 atoms, unseen frames", "al4", "48:", 0.25),
+        Test("32 atoms", "al32", ":", 0.5),
+        Test("108 atoms", "al108", ":", 0.5),
+    ],
+    "water": [
+        Test("8 molecules, unseen frames", "w8", "24:", 0.7),
+        Test("32 molecules", "w32", ":", 1.4),
+        Test("64 molecules", "w64", ":", 1.4),
+    ],
+    "spin": [Test("CH3, unseen frames", "ch3", "32:")],
+}
+for _kind in ONE_D:
+    _asked = 0.1 if _kind in ("insulator", "insulator2", "warm_metal") else None
+    SYSTEMS[f"one_d_{_kind}"] = [
+        Test(f"{size} atoms", f"one_d/{_kind}/test{size}", ":", _asked) for size in (8, 32, 64)
+    ]
