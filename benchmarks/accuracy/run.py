@@ -3,6 +3,7 @@
     python benchmarks/accuracy/run.py --data DATA ethane         one system
     python benchmarks/accuracy/run.py --data DATA                all of them
     python benchmarks/accuracy/run.py --data DATA --curve        error against the number of frames
+    python benchmarks/accuracy/run.py --data DATA --ablations    ethane with one piece changed
 
 DATA is a folder with the reference systems (examples/data_recipes and examples/one_d make them; a
 missing one is left out and said so). Inputs are in inputs/, figures go to results/NAME.json;
@@ -21,7 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from systems import SYSTEMS, Test
+from systems import ABLATIONS, SYSTEMS, Test
 
 from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.infer.analysis import dipole, hartree_energy
@@ -32,7 +33,8 @@ HERE = Path(__file__).resolve().parent
 # Valence electrons of the pseudopotentials.
 CORE_CHARGES = {"H": 1, "C": 4, "O": 6, "Al": 3}
 CURVE_FRAMES = (1, 2, 4, 8, 16, 32)
-CURVE_SECONDS = 60
+CURVE_POINTS = (100, 500, 2000, 8000)
+SHORT_SECONDS = 60
 
 
 def main() -> None:
@@ -43,13 +45,17 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of the reference systems")
     parser.add_argument("--work", type=Path, default=HERE / "run", help="scratch folder")
     parser.add_argument("--curve", action="store_true", help="learning curve over frames (ethane)")
+    parser.add_argument("--ablations", action="store_true", help="ethane with one piece changed")
     args = parser.parse_args()
     unknown = sorted(set(args.names) - set(SYSTEMS))
     if unknown:
         parser.error(f"unknown system {', '.join(unknown)}")
     (HERE / "results").mkdir(exist_ok=True)
     if args.curve:
-        learning_curve(args)
+        learning_curves(args)
+    if args.ablations:
+        ablations(args)
+    if args.curve or args.ablations:
         return
     for name in args.names or SYSTEMS:
         config = json.loads((HERE / "inputs" / f"{name}.json").read_text())
@@ -60,16 +66,37 @@ def main() -> None:
             save(name, train_and_test(name, config, tests, args))
 
 
-def learning_curve(args: argparse.Namespace) -> None:
-    """Error on unseen ethane frames against the number of frames trained on, equal time each."""
-    points = []
-    for count in CURVE_FRAMES:
-        config = json.loads((HERE / "inputs" / "ethane.json").read_text())
-        config["training"]["training_data"]["frames"] = f"0:{count}"
-        config["training"]["max_time"] = CURVE_SECONDS
-        result = train_and_test(f"curve_{count}", config, SYSTEMS["ethane"][:1], args)
-        points.append({"frames": count, **result})
-    save("curve", {"points": points})
+def short_run(name: str, model: dict, data: dict, args: argparse.Namespace) -> dict:
+    """Ethane for a short time, with changes to the model and the training data sections."""
+    config = json.loads((HERE / "inputs" / "ethane.json").read_text())
+    config["model"].update(model)
+    config["training"]["training_data"].update(data)
+    config["training"]["max_time"] = SHORT_SECONDS
+    result = train_and_test(name, config, SYSTEMS["ethane"][:1], args)
+    print(f"{name:30s} NMAE {result['tests'][0]['nmae']:.3f} %", flush=True)
+    return result
+
+
+def learning_curves(args: argparse.Namespace) -> None:
+    """Error on unseen ethane frames against frames, and against points a frame and step."""
+    frames = [
+        {"frames": n, **short_run(f"curve_frames_{n}", {}, {"frames": f"0:{n}"}, args)}
+        for n in CURVE_FRAMES
+    ]
+    points = [
+        {"points": n, **short_run(f"curve_points_{n}", {}, {"numb_points": n}, args)}
+        for n in CURVE_POINTS
+    ]
+    save("curve", {"seconds": SHORT_SECONDS, "frames": frames, "points": points})
+
+
+def ablations(args: argparse.Namespace) -> None:
+    """Error on unseen ethane frames with one piece of the model changed."""
+    rows = [
+        {"label": label, **short_run(f"ablation_{k}", change, {}, args)}
+        for k, (label, change) in enumerate(ABLATIONS.items())
+    ]
+    save("ablations", {"seconds": SHORT_SECONDS, "rows": rows})
 
 
 def save(name: str, result: dict) -> None:

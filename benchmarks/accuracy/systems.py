@@ -55,3 +55,17 @@ for _kind in ONE_D:
     SYSTEMS[f"one_d_{_kind}"] = [
         Test(f"{size} atoms", f"one_d/{_kind}/test{size}", ":", _asked) for size in (8, 32, 64)
     ]
+
+# Changes to the model section of the ethane input, each trained for the same short time.
+_SE_E2_A = {"type": "se_e2_a"}
+ABLATIONS: dict[str, dict] = {
+    "default": {},
+    "baseline none": {"baseline": {"type": "none"}},
+    "lmax 3": {"descriptor": {"lmax": 3}},
+    "two passes": {"descriptor": {"npass": 2}},
+    "32 channels": {"descriptor": {"nchannel": 32}},
+    "electrons conserved": {"electrons": [4, 1]},
+    "fitting pair": {"fitting_net": {"type": "pair"}, "descriptor": {"lmax": 2}},
+    "se_e2_a, pair": {"descriptor": _SE_E2_A, "fitting_net": {"type": "pair"}},
+    "se_e2_a, exponential": {"descriptor": _SE_E2_A, "fitting_net": {"type": "exponential"}},
+}

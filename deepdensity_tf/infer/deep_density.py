@@ -57,7 +57,12 @@ class DeepDensity:
         self._file = Path(model_file)
         graph = tf.Graph()
         with graph.as_default():
-            tf.import_graph_def(_read_graph(self._file), name="")
+            try:
+                tf.import_graph_def(_read_graph(self._file), name="")
+            except (ValueError, tf.errors.OpError) as error:
+                raise InputError(
+                    f"{self._file}: not a usable graph ({str(error).splitlines()[0]})"
+                ) from None
         self._session = tf.compat.v1.Session(graph=graph)
         version = self._attribute("model_attr/model_version")
         if version not in _VERSIONS:

@@ -1,6 +1,7 @@
 """dd-tf predict: its files against the model asked directly."""
 
 import ase.io
+import ase.io.cube
 import numpy as np
 import pytest
 from ase import Atoms

@@ -112,7 +112,9 @@ def other_version(path):
 BAD = {
     "no such file": lambda good: None,
     "not a graph or truncated": lambda good: b"\xff" * 1000,
-    "has no tensor train_attr/training_script": lambda good: Path(good).read_bytes()[:-1000],
+    "has no tensor train_attr/training_script": lambda good: renamed(
+        good, "train_attr/training_script", "other"
+    ),
     "an empty graph": lambda good: b"",
     "has no tensor model_attr/model_version": lambda good: renamed(
         good, "model_attr/model_version", "other"
@@ -131,6 +133,15 @@ def test_files_that_are_no_model(frozen_model, tmp_path, message):
         DeepDensity(path)
     assert message in str(caught.value) and str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_truncated_models_are_refused(frozen_model, tmp_path, part):
+    data = Path(frozen_model).read_bytes()
+    (tmp_path / "bad.pb").write_bytes(data[: int(part * len(data))])
+    # Cut between two nodes, what is left is a graph, but not a whole model.
+    with pytest.raises(InputError, match="truncated|has no tensor|not a usable graph"):
+        DeepDensity(tmp_path / "bad.pb")
 
 
 def test_directory_in_place_of_a_model(tmp_path):

@@ -1,0 +1,138 @@
+"""RESULTS.md and its pictures from results/*.json:  python benchmarks/accuracy/report.py"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from systems import SYSTEMS
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+
+_HEADER = """\
+# Accuracy
+
+Made by `python benchmarks/accuracy/run.py --data DATA` (also `--curve`, `--ablations`) and
+`python benchmarks/accuracy/report.py`, on a machine with 2 cores. NMAE = 100 sum|rho - rho_ref| /
+sum|rho_ref| over the full grid, mean over the structures of a set; none of the structures tested was
+trained on. "Constant" is the NMAE of the reference's own mean density. Inputs are in `inputs/`;
+`examples/data_recipes` and `examples/one_d` make the data.
+"""
+
+
+def main() -> None:
+    found = {name: load(name) for name in SYSTEMS if load(name)}
+    parts = [_HEADER, "## Systems\n", systems_table(found), derived_table(found)]
+    if found:
+        against_time(found)
+        parts.append("![error against training time](results/time.png)\n")
+    if load("curve"):
+        learning_curves(load("curve"))
+        parts.append(
+            "## Frames and points\n\nEthane, "
+            f"{load('curve')['seconds']} s of training each.\n\n"
+            "![error against frames and points](results/curve.png)\n"
+        )
+    if load("ablations"):
+        parts.append(ablation_table(load("ablations")))
+    (HERE / "RESULTS.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def load(name: str) -> dict | None:
+    """Figures of one run, if it was made."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def systems_table(found: dict) -> str:
+    lines = [
+        "| model | trained on frames | parameters | training s | tested on | structures | "
+        "NMAE % | asked | worst | RMSE | constant NMAE % |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, result in found.items():
+        frames = result["train_frames"]
+        frames = frames if isinstance(frames, str) else " and ".join(frames)
+        for test in result["tests"]:
+            asked = "" if test["asked"] is None else f"{test['asked']:g}"
+            lines.append(
+                f"| {name} | {frames} | {result['parameters']:,} | {result['seconds']:.0f} | "
+                f"{test['label']} | {test['nframes']} | **{test['nmae']:.3f}** | {asked} | "
+                f"{test['nmae_worst']:.3f} | {test['rmse']:.2e} | {test['constant_nmae']:.2f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def derived_table(found: dict) -> str:
+    lines = [
+        "## Derived quantities\n",
+        "Mean absolute errors, nothing rescaled.\n",
+        "| model | tested on | electrons | error % | Hartree energy eV | error eV | dipole e Å | "
+        "error e Å | spin density NMAE % |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, result in found.items():
+        for test in result["tests"]:
+            if "hartree" not in test:
+                continue
+            percent = 100 * test["electrons_error"] / test["electrons"]
+            dipole = f"{test['dipole']:.4f}" if "dipole" in test else ""
+            error = f"{test['dipole_error']:.4f}" if "dipole" in test else ""
+            spin = f"{test['spin_nmae']:.2f}" if "spin_nmae" in test else ""
+            lines.append(
+                f"| {name} | {test['label']} | {test['electrons']:.2f} | {percent:.3f} | "
+                f"{test['hartree']:.2f} | {test['hartree_error']:.4f} | {dipole} | {error} | {spin} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def ablation_table(result: dict) -> str:
+    lines = [
+        "## Ablations\n",
+        f"Ethane, {result['seconds']} s of training each, unseen frames.\n",
+        "| model | parameters | steps | NMAE % |",
+        "|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        nmae = row["tests"][0]["nmae"]
+        lines.append(f"| {row['label']} | {row['parameters']:,} | {row['steps']:,} | {nmae:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+def against_time(found: dict) -> None:
+    """Validation error of every training against its time."""
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for name, result in found.items():
+        curve = result["lcurve"]
+        axes.plot(curve["time"], curve["nmae_val"], label=name)
+    axes.set(xscale="log", yscale="log", xlabel="training time (s)", ylabel="validation NMAE (%)")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8, ncols=2)
+    figure.savefig(RESULTS / "time.png", dpi=130)
+    plt.close(figure)
+
+
+def learning_curves(result: dict) -> None:
+    """Error against the number of frames, and against the points of a frame and step."""
+    figure, pair = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", sharey=True)
+    labels = {"frames": "frames trained on", "points": "points of a frame in a step"}
+    for axes, (key, label) in zip(pair, labels.items(), strict=True):
+        x = [point[key] for point in result[key]]
+        y = [point["tests"][0]["nmae"] for point in result[key]]
+        axes.plot(x, y, "o-")
+        axes.set(xscale="log", yscale="log", xlabel=label)
+        axes.set_xticks(x, [str(n) for n in x])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3, which="both")
+    pair[0].set_ylabel("NMAE on unseen frames (%)")
+    figure.savefig(RESULTS / "curve.png", dpi=130)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The recipes for three-dimensional reference data, as small as they go."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+RECIPES = Path(__file__).resolve().parents[2] / "examples" / "data_recipes"
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(monkeypatch, name: str, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+    load(name).main()
+
+
+def stored(folder: Path, name: str) -> np.ndarray:
+    return np.load(folder / "set.000" / f"{name}.npy")
+
+
+@pytest.mark.parametrize(("name", "unpaired", "electrons"), [("H2", 0, 2), ("H", 1, 1)])
+def test_molecule(tmp_path, monkeypatch, name, unpaired, electrons):
+    pytest.importorskip("pyscf")
+    arguments = f"{name} --unpaired {unpaired} --nframes 1 --points 32 --box 8".split()
+    run(monkeypatch, "molecule", *arguments, "-o", str(tmp_path / "m"))
+    density = stored(tmp_path / "m", "density")
+    # A grid of 1/4 Å resolves the electrons of hydrogen to half a percent.
+    assert density.sum() / 64 == pytest.approx(electrons, rel=0.005)
+    assert (tmp_path / "m" / "nopbc").exists()
+    assert (tmp_path / "m" / "set.000" / "spin_density.npy").exists() is bool(unpaired)
+    if unpaired:
+        # With one electron all of the density is up.
+        np.testing.assert_allclose(stored(tmp_path / "m", "spin_density"), density, atol=1e-7)
+
+
+@pytest.mark.skipif(shutil.which("pw.x") is None, reason="needs Quantum ESPRESSO")
+def test_aluminium(tmp_path, monkeypatch):
+    arguments = ["aluminium", "--kpoints", "1", "--nframes", "1", "-o", str(tmp_path / "al")]
+    run(monkeypatch, "qe_periodic", *arguments)
+    volume = np.linalg.det(stored(tmp_path / "al", "box").reshape(3, 3))
+    assert stored(tmp_path / "al", "density").mean() * volume == pytest.approx(12, rel=1e-5)
+    first = (tmp_path / "al_work" / "frame_000.npz").stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "al")
+    run(monkeypatch, "qe_periodic", *arguments)
+    assert (tmp_path / "al_work" / "frame_000.npz").stat().st_mtime_ns == first
+
+
+def test_water_stays_rigid():
+    recipes = load("qe_periodic")
+    rng = np.random.RandomState(0)
+    atoms = recipes.packed_water(8, rng)
+    atoms.constraints = recipes.RigidWater()
+    atoms.calc = recipes.TIP3P(rc=2.5, width=0.3)
+    before = bonds(atoms)
+    recipes.langevin(atoms, recipes.units.fs, 350.0, 0.0005, rng).run(20)
+    np.testing.assert_allclose(bonds(atoms), before, atol=1e-8)
+    assert np.abs(atoms.get_velocities()).max() > 0
+
+
+def bonds(atoms) -> np.ndarray:
+    molecules = atoms.positions.reshape(-1, 3, 3)
+    return np.linalg.norm(molecules - np.roll(molecules, 1, axis=1), axis=-1)
