@@ -19,9 +19,9 @@ _HEADER = """\
 
 Made by `python benchmarks/accuracy/run.py --data DATA` (also `--curve`, `--ablations`) and
 `python benchmarks/accuracy/report.py`, on a machine with 2 cores. NMAE = 100 sum|rho - rho_ref| /
-sum|rho_ref| over the full grid, mean over the structures of a set; none of the structures tested was
-trained on. "Constant" is the NMAE of the reference's own mean density. Inputs are in `inputs/`;
-`examples/data_recipes` and `examples/one_d` make the data.
+sum|rho_ref| over the full grid, mean over the structures of a set; none of those tested was
+trained on. "Constant" is the NMAE of the reference's own mean density. Inputs are in
+`inputs/`; `examples/data_recipes` and `examples/one_d` make the data.
 """
 
 
@@ -86,7 +86,8 @@ def derived_table(found: dict) -> str:
             spin = f"{test['spin_nmae']:.2f}" if "spin_nmae" in test else ""
             lines.append(
                 f"| {name} | {test['label']} | {test['electrons']:.2f} | {percent:.3f} | "
-                f"{test['hartree']:.2f} | {test['hartree_error']:.4f} | {dipole} | {error} | {spin} |"
+                f"{test['hartree']:.2f} | {test['hartree_error']:.4f} | {dipole} | {error} | "
+                f"{spin} |"
             )
     return "\n".join(lines) + "\n"
 
