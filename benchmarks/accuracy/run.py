@@ -34,7 +34,7 @@ HERE = Path(__file__).resolve().parent
 CORE_CHARGES = {"H": 1, "C": 4, "O": 6, "Al": 3}
 CURVE_FRAMES = (1, 2, 4, 8, 16, 32)
 CURVE_POINTS = (100, 500, 2000, 8000)
-SHORT_SECONDS = 60
+SHORT_SECONDS = 30
 
 
 def main() -> None:

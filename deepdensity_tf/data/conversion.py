@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from deepdensity_tf.data.formats import Volumetric, read_density
-from deepdensity_tf.data.system import Frame, check_frame, write_system
+from deepdensity_tf.data.system import Frame, check_frame
+from deepdensity_tf.data.writer import SystemWriter
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_folder
 
@@ -29,11 +31,14 @@ class ConvertOptions:
         Order of the types; None: alphabetical.
     pbc : bool, optional
         Periodic or not; None: as the files say.
+    unit : str, optional
+        Unit of cube and npz files, e/bohr3 or e/ang3; None: that of the format.
     """
 
     fmt: str | None = None
     type_map: list[str] | None = None
     pbc: bool | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,25 @@ class ConvertedFile:
     system: str
 
 
+@dataclass
+class _Group:
+    """The frames of one formula, on their way to a system."""
+
+    folder: Path
+    names: list[str]  # the types of this formula
+    files: list[ConvertedFile] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.folder.mkdir()
+        self.writer = SystemWriter(self.folder)
+
+
 def convert(
     files: Sequence[str], added: Sequence[str], output: str | Path, options: ConvertOptions
 ) -> list[ConvertedFile]:
     """Read density files and write them as one system, or one for each formula.
+
+    One density is in memory at a time.
 
     Parameters
     ----------
@@ -62,7 +82,12 @@ def convert(
     output : str or Path
         System to make; with several formulas a folder of systems.
     options : ConvertOptions
-        Format, types, periodicity.
+        Format, types, periodicity, unit.
+
+    Returns
+    -------
+    list of ConvertedFile
+        One for each frame, ordered by system.
 
     Raises
     ------
@@ -71,75 +96,139 @@ def convert(
     """
     if added and len(added) != len(files):
         raise InputError(f"--add: found {len(added)} files, expected one for each of {len(files)}")
-    groups: dict[tuple[str, bool], list[Frame]] = {}
-    rows = []
     extras = list(added) or [None] * len(files)
-    names = None
-    for number, (file, extra) in enumerate(zip(files, extras, strict=True), 1):
-        for found in _read(file, extra, options):
-            names = _merged_names(names, found, options)
-            frame = _frame(found, file, names, options)
-            check_frame(frame)
-            key = (found.atoms.get_chemical_formula(), frame.pbc)
-            groups.setdefault(key, []).append((frame, found))
-            rows.append((file, found, key))
-        log.info("read %d of %d files: %s", number, len(files), file)
-    folders = _folder_names(list(groups))
-    _write(Path(output), groups, folders, names, options)
+    groups: dict[tuple[str, bool], _Group] = {}
+    with atomic_folder(output) as folder:
+        for number, (file, extra) in enumerate(zip(files, extras, strict=True), 1):
+            for found in _read(file, extra, options):
+                _add(groups, folder, _frame(found, file, options), found)
+            log.info("read %d of %d files: %s", number, len(files), file)
+        _finish(groups, folder, options)
+    names = _folder_names(list(groups))
     several = len(groups) > 1
     return [
-        ConvertedFile(
-            file,
-            found.density.shape,
-            len(found.atoms),
-            key[1],
-            found.electrons,
-            str(Path(output) / folders[key]) if several else str(output),
-        )
-        for file, found, key in rows
+        replace(row, system=str(Path(output) / names[key]) if several else str(output))
+        for key, group in groups.items()
+        for row in group.files
     ]
 
 
 def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumetric]:
-    volumes = read_density(file, options.fmt)
-    if extra is None:
-        return volumes
-    others = read_density(extra, options.fmt)
-    sums = []
-    for one, other in zip(volumes, others, strict=True):
-        same = one.density.shape == other.density.shape
-        if not same or not np.allclose(one.atoms.cell, other.atoms.cell, atol=1e-4):
-            raise InputError(f"{extra}: has another grid or cell than {file}")
-        sums.append(replace(one, density=one.density + other.density))
-    return sums
+    volumes = read_density(file, options.fmt, options.unit)
+    if extra is not None:
+        others = read_density(extra, options.fmt, options.unit)
+        volumes = [_sum(*pair, file, extra) for pair in zip(volumes, others, strict=True)]
+    return [_right_handed(volume, file) for volume in volumes]
 
 
-def _merged_names(names, found: Volumetric, options: ConvertOptions) -> list[str]:
-    if options.type_map:
-        return options.type_map
-    return sorted({*(names or []), *found.atoms.get_chemical_symbols()})
+def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetric:
+    same = one.density.shape == other.density.shape
+    if not same or not np.allclose(one.atoms.cell, other.atoms.cell, atol=1e-4):
+        raise InputError(f"{extra}: has another grid or cell than {file}")
+    return replace(one, density=one.density + other.density)
 
 
-def _frame(found: Volumetric, file: str, names: list[str], options: ConvertOptions) -> Frame:
-    """The volume as a frame, atoms sorted by type; types are set when all names are known."""
+def _right_handed(volume: Volumetric, file: str) -> Volumetric:
+    """The same crystal with its first two cell vectors exchanged, if they are left-handed."""
+    if np.linalg.det(volume.atoms.cell.array) >= 0:
+        return volume
+    log.info("%s: the cell is left-handed, its first two vectors are exchanged", file)
+    atoms = volume.atoms.copy()
+    atoms.set_cell(atoms.cell.array[[1, 0, 2]])
+    atoms.pbc = atoms.pbc[[1, 0, 2]]
+    spin = volume.spin_density
+    return Volumetric(
+        atoms, volume.density.swapaxes(0, 1), None if spin is None else spin.swapaxes(0, 1)
+    )
+
+
+def _frame(found: Volumetric, file: str, options: ConvertOptions) -> Frame:
+    """The volume as a frame, atoms sorted by type; types count the elements of this file alone."""
     symbols = found.atoms.get_chemical_symbols()
-    unknown = sorted(set(symbols) - set(names))
-    if unknown:
-        raise InputError(f"{file}: found {' '.join(unknown)}, expected {' '.join(names)}")
+    names = _own_names(symbols, file, options)
     order = np.argsort([names.index(s) for s in symbols], kind="stable")
-    pbc = bool(found.atoms.pbc.all()) if options.pbc is None else options.pbc
     spin = found.spin_density
-    return Frame(
+    frame = Frame(
         label=file,
         coord=found.atoms.positions[order],
         box=found.atoms.cell.array,
-        pbc=pbc,
+        pbc=_periodic(found, file) if options.pbc is None else options.pbc,
         atype=np.array([names.index(symbols[k]) for k in order], dtype=np.int32),
         density=found.density.ravel(),
         spin_density=None if spin is None else spin.ravel(),
         grid_shape=found.density.shape,
         loose_points=None,
     )
+    check_frame(frame)
+    _doubt_unit(found, file)
+    return frame
+
+
+def _own_names(symbols: list[str], file: str, options: ConvertOptions) -> list[str]:
+    if options.type_map is None:
+        return sorted(set(symbols))
+    unknown = sorted(set(symbols) - set(options.type_map))
+    if unknown:
+        raise InputError(f"{file}: found {' '.join(unknown)}, expected {' '.join(options.type_map)}")
+    return [name for name in options.type_map if name in symbols]
+
+
+def _periodic(found: Volumetric, file: str) -> bool:
+    pbc = found.atoms.pbc
+    if pbc.any() and not pbc.all():
+        log.info("%s: periodic along some cell vectors, taken as periodic along all", file)
+    return bool(pbc.any())
+
+
+def _doubt_unit(found: Volumetric, file: str) -> None:
+    """Warn if the electrons would fit another unit of length better."""
+    natoms, protons = len(found.atoms), int(found.atoms.numbers.sum())
+    if found.electrons > 1.05 * protons + 2:
+        log.warning(
+            "%s: %.4g electrons, but %d protons; is the density in e/ang3 (see --unit)?",
+            file,
+            found.electrons,
+            protons,
+        )
+    elif found.electrons < 0.9 * natoms:
+        log.warning(
+            "%s: %.4g electrons for %d atoms; is the density in e/bohr3 (see --unit)?",
+            file,
+            found.electrons,
+            natoms,
+        )
+
+
+def _add(groups: dict, folder: Path, frame: Frame, found: Volumetric) -> None:
+    key = (found.atoms.get_chemical_formula(), frame.pbc)
+    if key not in groups:
+        symbols = found.atoms.get_chemical_symbols()
+        order = sorted(zip(frame.atype, sorted(symbols), strict=True))
+        names = [name for _, name in order]
+        groups[key] = _Group(folder / str(len(groups)), names)
+    group = groups[key]
+    group.writer.add(frame)
+    group.files.append(
+        ConvertedFile(
+            frame.label, frame.grid_shape, len(frame.coord), frame.pbc, found.electrons, ""
+        )
+    )
+
+
+def _finish(groups: dict, folder: Path, options: ConvertOptions) -> None:
+    """Complete the systems and give them their names; a single one is the folder itself."""
+    everything = sorted({name for group in groups.values() for name in group.names})
+    type_map = options.type_map or everything
+    folder_names = _folder_names(list(groups))
+    for key, group in groups.items():
+        atype = np.array([type_map.index(name) for name in group.names])
+        group.writer.finish(type_map, atype)
+        if len(groups) > 1:
+            os.replace(group.folder, folder / folder_names[key])
+            continue
+        for child in sorted(group.folder.iterdir()):
+            os.replace(child, folder / child.name)
+        group.folder.rmdir()
 
 
 def _folder_names(keys: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
@@ -150,17 +239,3 @@ def _folder_names(keys: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
         else f"{formula}_{'pbc' if pbc else 'nopbc'}"
         for formula, pbc in keys
     }
-
-
-def _write(output: Path, groups: dict, folders: dict, names: list[str], options) -> None:
-    def write(path: Path, members) -> None:
-        # The types of early files may have moved as later files brought new elements.
-        frames = [_frame(found, frame.label, names, options) for frame, found in members]
-        write_system(path, frames, names)
-
-    if len(groups) == 1:
-        write(output, next(iter(groups.values())))
-        return
-    with atomic_folder(output) as folder:
-        for key, members in groups.items():
-            write(folder / folders[key], members)

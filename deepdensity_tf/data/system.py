@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
-from deepdensity_tf.utils.files import atomic_folder
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,10 @@ class DensitySystem:
             )
         self.atype = np.array([self.type_map.index(own_map[t]) for t in own_types], dtype=np.int32)
         self.pbc = not (self.path / "nopbc").exists()
-        folders = sorted(self.path.glob("set.*"))
+        folders = sorted(folder for folder in self.path.glob("set.*") if folder.is_dir())
         if not folders:
             raise InputError(f"{self.path}: found no set.* folder, expected set.000")
-        self._sets = [_Set(folder, self.natoms) for folder in folders]
+        self._sets = [_Set(folder, self.natoms, self.pbc) for folder in folders]
 
     @property
     def natoms(self) -> int:
@@ -111,7 +110,7 @@ class DensitySystem:
             raise InputError(f"{self.path}: frame {index} asked for, found {self.nframes} frames")
         for part in self._sets:
             if index < part.nframes:
-                return part.frame(index, self.pbc, self.atype)
+                return part.frame(index, self.atype)
             index -= part.nframes
         raise AssertionError("unreachable: the index was checked")
 
@@ -131,13 +130,11 @@ class DensitySystem:
 class _Set:
     """One set.* folder, arrays memory-mapped."""
 
-    def __init__(self, folder: Path, natoms: int):
-        self._folder = folder
+    def __init__(self, folder: Path, natoms: int, pbc: bool):
+        self._folder, self._pbc = folder, pbc
         self._coord = _load(folder / "coord.npy", "f")
         self.nframes = len(self._coord)
         self._expect("coord.npy", self._coord, (self.nframes, 3 * natoms))
-        self._box = _load(folder / "box.npy", "f")
-        self._expect("box.npy", self._box, (self.nframes, 9))
         self._density = self._points_array("density.npy")
         npoints = self._density.shape[1]
         self._grid_shape = self._loose = self._spin = None
@@ -147,27 +144,39 @@ class _Set:
             self._check_grid(npoints)
         elif (folder / "grid.npy").exists():
             self._loose = _load(folder / "grid.npy", "f")
+            if self._loose.shape == (self.nframes, 3 * npoints):  # as dpdata writes it
+                self._loose = self._loose.reshape(self.nframes, npoints, 3)
             self._expect("grid.npy", self._loose, (self.nframes, npoints, 3))
         else:
             raise InputError(f"{folder}: found neither grid_shape.npy (full grid) nor grid.npy")
+        self._box = self._load_box()
         if (folder / "spin_density.npy").exists():
             self._spin = self._points_array("spin_density.npy")
             self._expect("spin_density.npy", self._spin, self._density.shape)
 
-    def frame(self, index: int, pbc: bool, atype: np.ndarray) -> Frame:
+    def frame(self, index: int, atype: np.ndarray) -> Frame:
         """Frame `index` of this set."""
         shape = self._grid_shape
         return Frame(
             label=f"{self._folder} frame {index}",
             coord=np.array(self._coord[index], dtype=np.float64).reshape(-1, 3),
             box=np.array(self._box[index], dtype=np.float64).reshape(3, 3),
-            pbc=pbc,
+            pbc=self._pbc,
             atype=atype,
             density=self._density[index],
             spin_density=None if self._spin is None else self._spin[index],
             grid_shape=None if shape is None else tuple(int(n) for n in shape[index]),
             loose_points=None if self._loose is None else self._loose[index],
         )
+
+    def _load_box(self) -> np.ndarray:
+        """(nframes, 9); without periodicity and grid there need not be one."""
+        path = self._folder / "box.npy"
+        if not self._pbc and self._grid_shape is None and not path.exists():
+            return np.zeros((self.nframes, 9))
+        box = _load(path, "f")
+        self._expect("box.npy", box, (self.nframes, 9))
+        return box
 
     def _points_array(self, name: str) -> np.ndarray:
         """(nframes, npoints); a last axis of one is dropped."""
@@ -217,99 +226,57 @@ def find_systems(paths: str | list[str], type_map: list[str] | None = None) -> l
     return systems
 
 
-def write_system(path: str | Path, frames: list[Frame], type_map: list[str]) -> None:
-    """Write frames of the same atoms as a system; frames with equal numbers of points share a set.
-
-    Parameters
-    ----------
-    path : str or Path
-        Folder to make.
-    frames : list of Frame
-        All with the same types, periodicity and layout.
-    type_map : list of str
-        Elements of the types.
-
-    Raises
-    ------
-    InputError
-        `path` exists, or the frames differ in their atoms.
-    """
-    first = frames[0]
-    for frame in frames:
-        same = np.array_equal(frame.atype, first.atype) and frame.pbc == first.pbc
-        if not same or (frame.spin_density is None) != (first.spin_density is None):
-            raise InputError(f"{frame.label}: other atoms, periodicity or spin than {first.label}")
-    groups: dict[tuple, list[Frame]] = {}
-    for frame in frames:
-        groups.setdefault((len(frame.density), frame.grid_shape is None), []).append(frame)
-    with atomic_folder(path) as folder:
-        (folder / "type.raw").write_text("".join(f"{t}\n" for t in first.atype))
-        (folder / "type_map.raw").write_text("".join(f"{name}\n" for name in type_map))
-        if not first.pbc:
-            (folder / "nopbc").touch()
-        for number, group in enumerate(groups.values()):
-            part = folder / f"set.{number:03d}"
-            part.mkdir()
-            _write_set(part, group)
-
-
-def _write_set(folder: Path, frames: list[Frame]) -> None:
-    def save(name: str, values, dtype) -> None:
-        np.save(folder / f"{name}.npy", np.array(values, dtype=dtype))
-
-    save("coord", [frame.coord.ravel() for frame in frames], np.float64)
-    save("box", [frame.box.ravel() for frame in frames], np.float64)
-    save("density", [frame.density for frame in frames], np.float32)
-    if frames[0].spin_density is not None:
-        save("spin_density", [frame.spin_density for frame in frames], np.float32)
-    if frames[0].grid_shape is not None:
-        save("grid_shape", [frame.grid_shape for frame in frames], np.int32)
-    else:
-        save("grid", [frame.loose_points for frame in frames], np.float64)
-
-
 # Bounds of electrons an atom: what lies outside is a density in other units than electrons/Å^3.
 _FEWEST, _MOST = 0.05, 150.0
 _CLOSEST = 0.1  # Å
+_FLAT = 1e-9  # Å^3
 
 
 def check_frame(frame: Frame) -> None:
     """Refuse a frame that no density calculation can have made (see DensitySystem.check)."""
-    arrays = {"coord": frame.coord, "box": frame.box, "density": frame.density}
-    arrays |= {"spin_density": frame.spin_density, "grid": frame.loose_points}
-    for name, array in arrays.items():
-        # The sum is finite if and only if all entries are (they are far from overflow).
-        if array is not None and not np.isfinite(np.sum(array, dtype=np.float64)):
-            raise InputError(f"{frame.label}: {name}.npy holds NaN or infinity")
-    volume = float(np.linalg.det(frame.box))
+    _check_finite(frame.label, coord=frame.coord, box=frame.box)
     if frame.grid_shape is not None or frame.pbc:
-        if volume <= 1e-9:
-            kind = "left-handed" if volume < -1e-9 else "of no volume"
+        volume = float(np.linalg.det(frame.box))
+        if volume <= _FLAT:
+            kind = "left-handed" if volume < -_FLAT else "of no volume"
             raise InputError(
-                f"{frame.label}: box.npy is {kind} ({volume:.6g} Å^3), "
+                f"{frame.label}: box is {kind} ({volume:.6g} Å^3), "
                 "expected a right-handed cell in Å"
             )
+    _check_finite(
+        frame.label,
+        density=frame.density,
+        spin_density=frame.spin_density,
+        grid=frame.loose_points,
+    )
     _check_distances(frame)
     electrons = frame.electrons
     natoms = len(frame.coord)
     if electrons is not None and not _FEWEST * natoms <= electrons <= _MOST * natoms:
         raise InputError(
-            f"{frame.label}: density.npy integrates to {electrons:.4g} electrons for {natoms} "
+            f"{frame.label}: density integrates to {electrons:.4g} electrons for {natoms} "
             "atoms; expected electrons/Å^3 (1 electron/bohr^3 = 6.7483 electrons/Å^3)"
         )
 
 
-def _check_distances(frame: Frame) -> None:
-    from scipy.spatial import cKDTree
+def _check_finite(label: str, **arrays: np.ndarray | None) -> None:
+    for name, array in arrays.items():
+        # The sum is finite if and only if all entries are (they are far from overflow).
+        if array is not None and not np.isfinite(np.sum(array, dtype=np.float64)):
+            raise InputError(f"{label}: {name} holds NaN or infinity")
 
-    if len(frame.coord) < 2:
-        return
-    close = cKDTree(frame.coord).query(frame.coord, k=2)[0][:, 1]
-    worst = int(np.argmin(close))
-    if close[worst] < _CLOSEST:
+
+def _check_distances(frame: Frame) -> None:
+    from ase import Atoms
+    from ase.neighborlist import neighbor_list
+
+    atoms = Atoms(numbers=frame.atype, positions=frame.coord, cell=frame.box, pbc=frame.pbc)
+    first, second, distance = neighbor_list("ijd", atoms, _CLOSEST)
+    if len(distance):
+        worst = int(np.argmin(distance))
         raise InputError(
-            f"{frame.label}: coord.npy has atom {worst} {close[worst]:.3g} Å from another, "
-            f"expected at least {_CLOSEST} Å"
+            f"{frame.label}: coord has atoms {first[worst]} and {second[worst]} "
+            f"{distance[worst]:.3g} Å apart, expected at least {_CLOSEST} Å"
         )
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from deepdensity_tf import __version__
 from deepdensity_tf.model import DensityModel
 from deepdensity_tf.train.optimizer import AveragedAdam
+from deepdensity_tf.utils.argcheck import complete_input
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
@@ -94,7 +95,7 @@ class CheckpointFolder:
 
 
 def read_checkpoint_input(path: str | Path) -> dict:
-    """The completed input stored with checkpoints.
+    """The completed input stored with checkpoints; keys newer than it get their defaults.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def read_checkpoint_input(path: str | Path) -> dict:
     file = Path(path) / _INPUT
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return content["input"]
+        return complete_input(content["input"], str(file))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{path}: found no {_INPUT} there, expected the checkpoint folder of a training"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import ase
 
 BOHR = 0.529177210903  # Å, CODATA 2018
+UNITS = {"e/bohr3": BOHR**-3, "e/ang3": 1.0}  # in electrons/Å^3
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
@@ -56,20 +58,48 @@ def read_text(path: Path) -> str:
     return text
 
 
-def numbers(words: list[str], path: Path, what: str, count: int) -> np.ndarray:
-    """The first `count` of `words` as float64.
+def numbers(text: str, path: Path, what: str, count: int) -> np.ndarray:
+    """The first `count` numbers of a text as float64.
 
     Raises
     ------
     InputError
-        Fewer words than that, or words that are no finite numbers.
+        Fewer numbers than that, or words that are no finite numbers.
     """
-    if len(words) < count:
-        raise InputError(f"{path}: truncated: found {len(words)} {what}, expected {count}")
     try:
-        values = np.array(words[:count], dtype=np.float64)
+        values = np.fromstring(text, sep=" ")
+    except ValueError:
+        values = _fortran_numbers(text, path, what, count)
+    if len(values) < count:
+        raise InputError(f"{path}: truncated: found {len(values)} {what}, expected {count}")
+    if not np.isfinite(values[:count]).all():
+        raise InputError(f"{path}: {what} hold NaN or infinity")
+    return values[:count]
+
+
+def _fortran_numbers(text: str, path: Path, what: str, count: int) -> np.ndarray:
+    """Numbers as Fortran writes them: 1.0D-05, and 0.1-100 where the exponent has three digits."""
+    text = re.sub(r"(?<=[\d.])[dD](?=[+-]?\d)", "E", text)
+    words = re.sub(r"(?<=[\d.])(?=[+-]\d{3}\b)", "E", text).split()[:count]
+    try:
+        return np.array(words, dtype=np.float64)
     except ValueError as error:
         raise InputError(f"{path}: {what}: {error}") from None
-    if not np.isfinite(values).all():
-        raise InputError(f"{path}: {what} hold NaN or infinity")
-    return values
+
+
+def make_atoms(path: Path, species, positions: np.ndarray, cell: np.ndarray, pbc) -> ase.Atoms:
+    """Atoms of the given symbols or atomic numbers, positions and cell in Å.
+
+    Raises
+    ------
+    InputError
+        Unknown elements, or arrays that do not go together.
+    """
+    import ase
+
+    try:
+        atoms = ase.Atoms(species, positions, cell=cell, pbc=pbc)
+        atoms.get_chemical_symbols()
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path}: no valid atoms ({error})") from None
+    return atoms

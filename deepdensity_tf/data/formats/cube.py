@@ -6,30 +6,29 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import BOHR, Volumetric, numbers, read_text
+from deepdensity_tf.data.formats.base import BOHR, UNITS, Volumetric, make_atoms, numbers, read_text
 from deepdensity_tf.utils.errors import InputError
 
 
-def read(path: Path) -> list[Volumetric]:
-    """Read a cube file: density in electrons/bohr^3, atoms shifted so that the grid starts at 0.
+def read(path: Path, unit: str | None = None) -> list[Volumetric]:
+    """Read a cube file, atoms shifted so that the grid starts at 0.
 
     A cube file does not say whether it is periodic; it is taken as periodic. Negative numbers of
-    voxels mean lengths in Å, the density then being in electrons/Å^3.
+    voxels mean lengths in Å. Without `unit` (see `UNITS`) the density goes with the lengths:
+    electrons/bohr^3 or electrons/Å^3.
 
     Raises
     ------
     InputError
         Not a cube file, truncated, or with several values a point.
     """
-    import ase
-
     lines = read_text(path).splitlines()
     try:
         natoms, origin, nvalues = _atoms_line(lines[2].split())
         counts = np.array([int(line.split()[0]) for line in lines[3:6]])
         steps = np.array([[float(w) for w in line.split()[1:4]] for line in lines[3:6]])
         table = [line.split() for line in lines[6 : 6 + abs(natoms)]]
-        charges = [int(row[0]) for row in table]
+        charges = [int(float(row[0])) for row in table]
         positions = np.array([[float(w) for w in row[2:5]] for row in table]).reshape(-1, 3)
     except (IndexError, ValueError):
         raise InputError(
@@ -41,11 +40,11 @@ def read(path: Path) -> list[Volumetric]:
         raise InputError(f"{path}: holds several values a point (orbitals), expected one density")
     length = 1.0 if (counts < 0).any() else BOHR
     shape = tuple(np.abs(counts))
-    words = " ".join(lines[6 + natoms :]).split()
-    density = numbers(words, path, "densities", int(np.prod(shape))).reshape(shape)
+    density = numbers(" ".join(lines[6 + natoms :]), path, "densities", int(np.prod(shape)))
     cell = steps * np.abs(counts)[:, None] * length
-    atoms = ase.Atoms(charges, (positions - origin) * length, cell=cell, pbc=True)
-    return [Volumetric(atoms, density / length**3)]
+    atoms = make_atoms(path, charges, (positions - origin) * length, cell, pbc=True)
+    scale = UNITS[unit] if unit else length**-3
+    return [Volumetric(atoms, density.reshape(shape) * scale)]
 
 
 def _atoms_line(words: list[str]) -> tuple[int, np.ndarray, int]:

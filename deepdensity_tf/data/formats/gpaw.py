@@ -17,8 +17,9 @@ def read(path: Path) -> list[Volumetric]:
     """Read the pseudo density of the coarse grid, stored in electrons/Å^3.
 
     It is smooth inside the augmentation spheres: it integrates to the number of valence electrons
-    only up to the compensation charges. Along directions that are not periodic the file leaves the
-    boundary plane out; it is put back as zeros.
+    only up to the compensation charges. Grids of real-space and LCAO calculations leave out the
+    boundary plane along directions that are not periodic; it is put back as zeros. The
+    magnetisation of a non-collinear calculation is left out.
 
     Raises
     ------
@@ -32,17 +33,28 @@ def read(path: Path) -> list[Volumetric]:
         with ase.io.ulm.open(path) as reader:
             atoms = read_atoms(reader.atoms, _try_except=False)
             channels = np.asarray(reader.density.density, dtype=np.float64)
+            pbc = atoms.pbc if _in_real_space(reader) else (True, True, True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a .gpw file with a density ({reason})") from None
-    if channels.ndim != 4 or len(channels) not in (1, 2):
+    if channels.ndim != 4 or len(channels) not in (1, 2, 4) or not channels.size:
         raise InputError(
-            f"{path}: density has shape {channels.shape}, expected (1 or 2, nx, ny, nz)"
+            f"{path}: density has shape {channels.shape}, expected (1, 2 or 4, nx, ny, nz)"
         )
-    missing = [(0, 0)] + [(0 if periodic else 1, 0) for periodic in atoms.pbc]
-    channels = np.pad(channels, missing)
+    channels = np.pad(channels, [(0, 0)] + [(0 if periodic else 1, 0) for periodic in pbc])
     log.info("%s: the density is GPAW's pseudo density, smooth near the nuclei", path)
+    if len(channels) == 4:
+        log.warning("%s: non-collinear magnetisation is left out", path)
+        return [Volumetric(atoms, channels[0])]
     spin = channels[0] - channels[1] if len(channels) == 2 else None
     return [Volumetric(atoms, channels.sum(0), spin)]
+
+
+def _in_real_space(reader) -> bool:
+    """Grids that serve Fourier transforms are periodic, whatever the atoms are."""
+    parameters = reader.parameters.asdict() if "parameters" in reader else {}
+    mode = parameters.get("mode", "fd")
+    mode = {"name": mode} if isinstance(mode, str) else mode
+    return mode.get("name") != "pw" and mode.get("interpolation") != "fft"

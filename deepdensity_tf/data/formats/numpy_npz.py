@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import Volumetric
+from deepdensity_tf.data.formats.base import UNITS, Volumetric, make_atoms
 from deepdensity_tf.utils.errors import InputError
 
 
-def read(path: Path) -> list[Volumetric]:
-    """Read density (nx, ny, nz) in electrons/Å^3, coord (natoms, 3) and box (3, 3) in Å.
+def read(path: Path, unit: str | None = None) -> list[Volumetric]:
+    """Read density (nx, ny, nz) in electrons/Å^3 or `unit`, coord (natoms, 3), box (3, 3) in Å.
 
     Further keys: symbols or numbers (natoms,), pbc (one or three booleans, true), spin_density.
 
@@ -21,8 +21,6 @@ def read(path: Path) -> list[Volumetric]:
     InputError
         Missing keys, wrong shapes, not an archive.
     """
-    import ase
-
     try:
         with np.load(path, allow_pickle=False) as archive:
             data = {key: archive[key] for key in archive.files}
@@ -37,18 +35,25 @@ def read(path: Path) -> list[Volumetric]:
         raise InputError(
             f"{path}: found keys {', '.join(data)}, expected also {', '.join(missing)}"
         )
-    density, spin = data["density"], data.get("spin_density")
-    if density.ndim != 3 or (spin is not None and spin.shape != density.shape):
-        raise InputError(f"{path}: density has shape {density.shape}, expected (nx, ny, nz)")
+    scale = UNITS[unit or "e/ang3"]
+    channels = [
+        _values(path, key, data[key], data["density"].shape) * scale
+        for key in ("density", "spin_density")
+        if key in data
+    ]
+    coord = _values(path, "coord", data["coord"], (data["coord"].size // 3, 3))
+    box = _values(path, "box", data["box"], (3, 3))
     species = data["symbols"].tolist() if "symbols" in data else data["numbers"]
-    try:
-        atoms = ase.Atoms(
-            species,
-            data["coord"].reshape(-1, 3),
-            cell=data["box"].reshape(3, 3),
-            pbc=data.get("pbc", True),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: no valid atoms ({error})") from None
-    spin = None if spin is None else spin.astype(np.float64)
-    return [Volumetric(atoms, density.astype(np.float64), spin)]
+    atoms = make_atoms(path, species, coord, box, data.get("pbc", True))
+    return [Volumetric(atoms, *channels)]
+
+
+def _values(path: Path, key: str, array: np.ndarray, shape: tuple) -> np.ndarray:
+    """The array as float64 if it has the shape; densities have three axes."""
+    wanted = "(nx, ny, nz)" if key == "density" else str(shape)
+    flat = key in ("coord", "box") and array.shape == (np.prod(shape),)
+    if array.dtype.kind not in "fiu" or not array.size:
+        raise InputError(f"{path}: {key} holds {array.size} {array.dtype}, expected real numbers")
+    if (array.shape != shape and not flat) or (key == "density" and array.ndim != 3):
+        raise InputError(f"{path}: {key} has shape {array.shape}, expected {wanted}")
+    return array.reshape(shape).astype(np.float64)

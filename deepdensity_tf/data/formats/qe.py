@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import BOHR, Volumetric
+from deepdensity_tf.data.formats.base import BOHR, Volumetric, make_atoms
 from deepdensity_tf.utils.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -19,25 +22,29 @@ class _Coefficients:
 
     gamma_only: bool  # half of the sphere only: rho(-G) is the complex conjugate
     miller: np.ndarray  # (ngm, 3) int
-    values: np.ndarray  # (nspin, ngm) complex: total, magnetisation
+    values: np.ndarray  # (1, 2 or 4, ngm) complex: total, magnetisation
 
 
 def read(path: Path) -> list[Volumetric]:
     """Read the density of a `prefix.save` folder, or of a charge-density file in one.
 
+    The magnetisation of a non-collinear calculation is left out.
+
     Raises
     ------
     InputError
-        Missing or damaged files, non-collinear magnetisation.
+        Missing or damaged files.
     """
     folder = path if path.is_dir() else path.parent
     file = _density_file(folder) if path.is_dir() else path
     atoms, shape = _read_schema(folder / "data-file-schema.xml")
     read_file = _read_hdf5 if file.suffix == ".hdf5" else _read_fortran
     coefficients = read_file(file)
-    if len(coefficients.values) not in (1, 2):
-        raise InputError(f"{file}: non-collinear magnetisation, expected one or two spin channels")
-    channels = [_to_grid(values, coefficients, shape, file) for values in coefficients.values]
+    nspin = len(coefficients.values)
+    if nspin > 2:
+        log.warning("%s: non-collinear magnetisation is left out", file)
+        nspin = 1
+    channels = [_to_grid(one, coefficients, shape, file) for one in coefficients.values[:nspin]]
     return [Volumetric(atoms, *channels)]
 
 
@@ -52,8 +59,6 @@ def _density_file(folder: Path) -> Path:
 
 def _read_schema(path: Path):
     """Atoms and the FFT grid of the density."""
-    import ase
-
     try:
         output = ElementTree.parse(path).getroot().find("output")
         structure = output.find("atomic_structure")
@@ -68,7 +73,7 @@ def _read_schema(path: Path):
     except (ElementTree.ParseError, AttributeError, ValueError, TypeError) as error:
         raise InputError(f"{path}: not a complete pw.x schema file ({error})") from None
     symbols = [re.match(r"[A-Z][a-z]?", s.capitalize()).group() for s in symbols]
-    return ase.Atoms(symbols, positions * BOHR, cell=cell * BOHR, pbc=True), shape
+    return make_atoms(path, symbols, positions * BOHR, cell * BOHR, pbc=True), shape
 
 
 def _read_hdf5(path: Path) -> _Coefficients:
@@ -76,14 +81,15 @@ def _read_hdf5(path: Path) -> _Coefficients:
 
     try:
         with h5py.File(path, "r") as file:
-            flag = file.attrs["gamma_only"]
-            gamma_only = flag in (b".TRUE.", ".TRUE.", 1, True)
+            gamma_only = "TRUE" in str(file.attrs["gamma_only"]).upper()
             miller = np.asarray(file["MillerIndices"]).reshape(-1, 3)
-            names = ["rhotot_g"] + [n for n in ("rhodiff_g",) if n in file]
-            pairs = np.array([np.asarray(file[name], dtype=float) for name in names])
-    except (OSError, KeyError) as error:
+            # Collinear magnetisation is one further component, non-collinear three.
+            names = ["rhotot_g", "rhodiff_g", "m_x", "m_y", "m_z"]
+            pairs = np.array([np.asarray(file[n], dtype=float) for n in names if n in file])
+            values = (pairs[:, 0::2] + 1j * pairs[:, 1::2]).reshape(len(pairs), len(miller))
+    except (OSError, KeyError, ValueError, IndexError) as error:
         raise InputError(f"{path}: not a pw.x charge density ({error})") from None
-    return _Coefficients(gamma_only, miller, pairs[:, 0::2] + 1j * pairs[:, 1::2])
+    return _Coefficients(gamma_only, miller, values)
 
 
 def _read_fortran(path: Path) -> _Coefficients:

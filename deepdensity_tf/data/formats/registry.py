@@ -7,21 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepdensity_tf.data.formats import cube, gpaw, numpy_npz, qe, vasp
-from deepdensity_tf.data.formats.base import Volumetric
+from deepdensity_tf.data.formats.base import UNITS, Volumetric
 from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
-FORMATS: dict[str, Callable[[Path], list[Volumetric]]] = {
+FORMATS: dict[str, Callable[..., list[Volumetric]]] = {
     "cube": cube.read,
     "vasp": vasp.read,
     "qe": qe.read,
     "gpaw": gpaw.read,
     "npz": numpy_npz.read,
 }
+_WITH_UNIT = ("cube", "npz")  # the others say the unit themselves
 
 
-def read_density(path: str | Path, fmt: str | None = None) -> list[Volumetric]:
+def read_density(
+    path: str | Path, fmt: str | None = None, unit: str | None = None
+) -> list[Volumetric]:
     """Read the densities of a file or folder.
 
     Parameters
@@ -31,6 +34,9 @@ def read_density(path: str | Path, fmt: str | None = None) -> list[Volumetric]:
         charge-density file, GPAW .gpw, NumPy .npz.
     fmt : str, optional
         One of `FORMATS`; None: by the name.
+    unit : str, optional
+        What cube and npz files hold, e/bohr3 or e/ang3; None: electrons/bohr^3 in cube files
+        (electrons/Å^3 in those with lengths in Å), electrons/Å^3 in npz.
 
     Returns
     -------
@@ -40,7 +46,7 @@ def read_density(path: str | Path, fmt: str | None = None) -> list[Volumetric]:
     Raises
     ------
     InputError
-        No such file, an unknown format, or a damaged file.
+        No such file, an unknown format or unit, or a damaged file.
     """
     path = Path(path)
     if fmt is None:
@@ -52,7 +58,13 @@ def read_density(path: str | Path, fmt: str | None = None) -> list[Volumetric]:
         raise InputError(f"{path}: no such file")
     if path.is_dir() and fmt != "qe":
         raise InputError(f"{path}: is a directory, expected a {fmt} file")
-    return FORMATS[fmt](path)
+    if unit is None:
+        return FORMATS[fmt](path)
+    if unit not in UNITS:
+        raise InputError(f"{path}: unit {unit!r} asked for, expected one of {', '.join(UNITS)}")
+    if fmt not in _WITH_UNIT:
+        raise InputError(f"{path}: unit {unit} asked for, but the unit of {fmt} files is fixed")
+    return FORMATS[fmt](path, unit)
 
 
 def _guess(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,15 @@ import numpy as np
 from deepdensity_tf.data.formats.base import Volumetric, numbers, read_text
 from deepdensity_tf.utils.errors import InputError
 
+log = logging.getLogger(__name__)
+
 
 def read(path: Path) -> list[Volumetric]:
     """Read the density, and the spin density where the file holds one.
 
     The file holds density times cell volume, the first index running fastest. PAW augmentation
-    occupancies are skipped: the density is the one on the grid.
+    occupancies are skipped: the density is the one on the grid. So is the magnetisation of a
+    non-collinear calculation.
 
     Raises
     ------
@@ -37,10 +41,11 @@ def read(path: Path) -> list[Volumetric]:
     if len(header) != 3 or not all(word.isdigit() and int(word) for word in header):
         raise InputError(f"{path}: found {' '.join(header)!r} after the atoms, expected a grid")
     shape = tuple(int(word) for word in header)
-    blocks = [_block(path, rest[1:], shape, atoms.cell.volume)]
-    second = [k for k, line in enumerate(rest[1:], 1) if line.split() == header]
-    if second:
-        blocks.append(_block(path, rest[second[0] + 1 :], shape, atoms.cell.volume))
+    starts = [1] + [k + 1 for k, line in enumerate(rest[1:], 1) if line.split() == header]
+    if len(starts) > 2:
+        log.warning("%s: non-collinear magnetisation is left out", path)
+        starts = starts[:1]
+    blocks = [_block(path, rest[k:], shape, atoms.cell.volume) for k in starts]
     atoms.pbc = True
     return [Volumetric(atoms, *blocks)]
 
@@ -48,8 +53,7 @@ def read(path: Path) -> list[Volumetric]:
 def _block(path: Path, lines: list[str], shape: tuple, volume: float) -> np.ndarray:
     """One density from the lines after its grid."""
     count = int(np.prod(shape))
-    # Every full line has as many numbers as the first: no need to split all that follows.
+    # Every full line has as many numbers as the first: what follows the block is not parsed.
     width = max(1, len(lines[0].split())) if lines else 1
-    words = " ".join(lines[: -(-count // width)]).split()
-    values = numbers(words, path, "densities", count)
+    values = numbers(" ".join(lines[: -(-count // width)]), path, "densities", count)
     return values.reshape(shape, order="F") / volume
