@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train(config: dict, folder: Path, args: argparse.Namespace) -> None:
+    import tensorflow as tf
+
     from deepdensity_tf.train.checkpoint import (
         CheckpointFolder,
         TrainingState,
@@ -71,6 +73,7 @@ def _train(config: dict, folder: Path, args: argparse.Namespace) -> None:
     )
     from deepdensity_tf.train.trainer import Trainer
     from deepdensity_tf.utils.errors import InputError
+    from deepdensity_tf.utils.ops import own_message
 
     if args.restart and read_checkpoint_input(folder)["model"] != config["model"]:
         raise InputError(
@@ -85,10 +88,14 @@ def _train(config: dict, folder: Path, args: argparse.Namespace) -> None:
         log.info("going on from step %d", state.step)
     elif args.init_model:
         _copy_model(load_state(args.init_model), state, args.init_model)
-    else:
-        trainer.initialise()
-    log.info("%d parameters", state.model.nparameters)
-    trainer.run()
+    try:
+        if state.step == 0 and not args.init_model:
+            trainer.initialise()
+        log.info("%d parameters", state.model.nparameters)
+        trainer.run()
+    except tf.errors.InvalidArgumentError as error:
+        # What the checks of the data let pass, e.g. more pairs than one call can hold.
+        raise InputError(f"{args.input}: a frame cannot be used: {own_message(error)}") from None
     log.info("done: step %d, checkpoints in %s", state.step, folder)
 
 

@@ -255,7 +255,7 @@ class DeepDensity:
         try:
             return self._session.run(names, feeds)
         except tf.errors.InvalidArgumentError as error:
-            raise InputError(f"{self._file}: {_reason(error.message)}") from None
+            raise InputError(f"{self._file}: {ops.own_message(error)}") from None
 
     def _attribute(self, name: str):
         try:
@@ -265,13 +265,6 @@ class DeepDensity:
                 f"{self._file}: has no tensor {name}, expected a model frozen by dd-tf freeze"
             ) from None
         return value.decode() if isinstance(value, bytes) else value
-
-
-def _reason(message: str) -> str:
-    """The op's own line of an error, without TensorFlow's account of where it arose."""
-    own = message.rpartition("Node: ")[2].splitlines() if "Node: " in message else ["", message]
-    lines = [line.strip() for line in own[1:] if line.strip()]
-    return lines[0] if lines else message.splitlines()[0]
 
 
 def _read_graph(path: Path) -> tf.compat.v1.GraphDef:

@@ -33,6 +33,14 @@ def library():
         ) from None
 
 
+def own_message(error: tf.errors.OpError) -> str:
+    """The op's own line of an error, without TensorFlow's account of where it arose."""
+    message = error.message
+    own = message.rpartition("Node: ")[2].splitlines() if "Node: " in message else ["", message]
+    lines = [line.strip() for line in own[1:] if line.strip()]
+    return lines[0] if lines else message.splitlines()[0]
+
+
 # Lengths go through convert_to_tensor: tf.cast would take a Python float through float32.
 
 

@@ -172,3 +172,14 @@ def test_damaged_checkpoint_folder(tmp_path):
     (tmp_path / "input.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
         load_state(tmp_path)
+
+
+@pytest.mark.slow
+def test_atoms_on_periodic_images_of_each_other(workdir):
+    (workdir / "data" / "nopbc").unlink()
+    coord = np.load("data/set.000/coord.npy")
+    coord[:, 3:6] = coord[:, 0:3] + [6.0, 0, 0]
+    np.save("data/set.000/coord.npy", coord)
+    code, _, err = finish(run_train("input.json"))
+    assert code == 2 and "Traceback" not in err
+    assert "frame 0" in err and "0 Å apart" in err
