@@ -10,12 +10,12 @@ BIN := $(abspath $(VENV))/bin
 install: $(VENV)/installed
 
 # TensorFlow comes first: its headers are needed to build the op library.
-$(VENV)/installed: pyproject.toml setup.py $(wildcard op/*) $(shell find deepdensity_tf -name '*.py')
+$(VENV)/installed: pyproject.toml setup.py $(wildcard op/*)
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) found; set PYTHON" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=70.1" wheel
 	$(BIN)/python -m pip install --quiet "tensorflow>=2.16"
-	$(BIN)/python -m pip install --quiet --no-build-isolation ".[test]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test]"
 	touch $@
 
 example: install

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +53,15 @@ class ConvertedFile:
     system: str
 
 
+_Key = tuple[str, bool]  # formula, periodic
+
+
 @dataclass
 class _Group:
     """The frames of one formula, on their way to a system."""
 
     folder: Path
-    names: list[str]  # the types of this formula
-    files: list[ConvertedFile] = field(default_factory=list)
+    symbols: list[str]  # of the atoms, grouped by type
 
     def __post_init__(self):
         self.folder.mkdir()
@@ -87,7 +89,7 @@ def convert(
     Returns
     -------
     list of ConvertedFile
-        One for each frame, ordered by system.
+        One for each frame.
 
     Raises
     ------
@@ -97,20 +99,24 @@ def convert(
     if added and len(added) != len(files):
         raise InputError(f"--add: found {len(added)} files, expected one for each of {len(files)}")
     extras = list(added) or [None] * len(files)
-    groups: dict[tuple[str, bool], _Group] = {}
+    groups: dict[_Key, _Group] = {}
+    rows: list[tuple[_Key, ConvertedFile]] = []
     with atomic_folder(output) as folder:
         for number, (file, extra) in enumerate(zip(files, extras, strict=True), 1):
             for found in _read(file, extra, options):
-                _add(groups, folder, _frame(found, file, options), found)
+                frame = _frame(found, file, options)
+                key = (found.atoms.get_chemical_formula(), frame.pbc)
+                if key not in groups:
+                    symbols = found.atoms.get_chemical_symbols()
+                    groups[key] = _Group(folder / str(len(groups)), symbols)
+                groups[key].writer.add(frame)
+                rows.append((key, _row(frame, found)))
             log.info("read %d of %d files: %s", number, len(files), file)
         _finish(groups, folder, options)
+    if len(groups) == 1:
+        return [replace(row, system=str(output)) for _, row in rows]
     names = _folder_names(list(groups))
-    several = len(groups) > 1
-    return [
-        replace(row, system=str(Path(output) / names[key]) if several else str(output))
-        for key, group in groups.items()
-        for row in group.files
-    ]
+    return [replace(row, system=str(Path(output) / names[key])) for key, row in rows]
 
 
 def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumetric]:
@@ -118,7 +124,7 @@ def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumet
     if extra is not None:
         others = read_density(extra, options.fmt, options.unit)
         volumes = [_sum(*pair, file, extra) for pair in zip(volumes, others, strict=True)]
-    return [_right_handed(volume, file) for volume in volumes]
+    return [_by_type(_right_handed(volume, file), file, options) for volume in volumes]
 
 
 def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetric:
@@ -142,18 +148,28 @@ def _right_handed(volume: Volumetric, file: str) -> Volumetric:
     )
 
 
+def _by_type(volume: Volumetric, file: str, options: ConvertOptions) -> Volumetric:
+    """The same with the atoms grouped by type."""
+    symbols = volume.atoms.get_chemical_symbols()
+    names = options.type_map or sorted(set(symbols))
+    unknown = sorted(set(symbols) - set(names))
+    if unknown:
+        raise InputError(f"{file}: found {' '.join(unknown)}, expected {' '.join(names)}")
+    order = np.argsort([names.index(symbol) for symbol in symbols], kind="stable")
+    return replace(volume, atoms=volume.atoms[order])
+
+
 def _frame(found: Volumetric, file: str, options: ConvertOptions) -> Frame:
-    """The volume as a frame, atoms sorted by type; types count the elements of this file alone."""
+    """The volume as a frame; its types count the elements of this file alone."""
     symbols = found.atoms.get_chemical_symbols()
-    names = _own_names(symbols, file, options)
-    order = np.argsort([names.index(s) for s in symbols], kind="stable")
+    names = list(dict.fromkeys(symbols))
     spin = found.spin_density
     frame = Frame(
         label=file,
-        coord=found.atoms.positions[order],
+        coord=found.atoms.positions,
         box=found.atoms.cell.array,
         pbc=_periodic(found, file) if options.pbc is None else options.pbc,
-        atype=np.array([names.index(symbols[k]) for k in order], dtype=np.int32),
+        atype=np.array([names.index(symbol) for symbol in symbols], dtype=np.int32),
         density=found.density.ravel(),
         spin_density=None if spin is None else spin.ravel(),
         grid_shape=found.density.shape,
@@ -164,15 +180,6 @@ def _frame(found: Volumetric, file: str, options: ConvertOptions) -> Frame:
     return frame
 
 
-def _own_names(symbols: list[str], file: str, options: ConvertOptions) -> list[str]:
-    if options.type_map is None:
-        return sorted(set(symbols))
-    unknown = sorted(set(symbols) - set(options.type_map))
-    if unknown:
-        raise InputError(f"{file}: found {' '.join(unknown)}, expected {' '.join(options.type_map)}")
-    return [name for name in options.type_map if name in symbols]
-
-
 def _periodic(found: Volumetric, file: str) -> bool:
     pbc = found.atoms.pbc
     if pbc.any() and not pbc.all():
@@ -181,7 +188,7 @@ def _periodic(found: Volumetric, file: str) -> bool:
 
 
 def _doubt_unit(found: Volumetric, file: str) -> None:
-    """Warn if the electrons would fit another unit of length better."""
+    """Warn if the number of electrons would rather fit the other unit."""
     natoms, protons = len(found.atoms), int(found.atoms.numbers.sum())
     if found.electrons > 1.05 * protons + 2:
         log.warning(
@@ -199,39 +206,28 @@ def _doubt_unit(found: Volumetric, file: str) -> None:
         )
 
 
-def _add(groups: dict, folder: Path, frame: Frame, found: Volumetric) -> None:
-    key = (found.atoms.get_chemical_formula(), frame.pbc)
-    if key not in groups:
-        symbols = found.atoms.get_chemical_symbols()
-        order = sorted(zip(frame.atype, sorted(symbols), strict=True))
-        names = [name for _, name in order]
-        groups[key] = _Group(folder / str(len(groups)), names)
-    group = groups[key]
-    group.writer.add(frame)
-    group.files.append(
-        ConvertedFile(
-            frame.label, frame.grid_shape, len(frame.coord), frame.pbc, found.electrons, ""
-        )
-    )
+def _row(frame: Frame, found: Volumetric) -> ConvertedFile:
+    natoms = len(frame.coord)
+    return ConvertedFile(frame.label, frame.grid_shape, natoms, frame.pbc, found.electrons, "")
 
 
-def _finish(groups: dict, folder: Path, options: ConvertOptions) -> None:
+def _finish(groups: dict[_Key, _Group], folder: Path, options: ConvertOptions) -> None:
     """Complete the systems and give them their names; a single one is the folder itself."""
-    everything = sorted({name for group in groups.values() for name in group.names})
-    type_map = options.type_map or everything
-    folder_names = _folder_names(list(groups))
+    found = {name for group in groups.values() for name in group.symbols}
+    type_map = options.type_map or sorted(found)
+    names = _folder_names(list(groups))
     for key, group in groups.items():
-        atype = np.array([type_map.index(name) for name in group.names])
+        atype = np.array([type_map.index(symbol) for symbol in group.symbols])
         group.writer.finish(type_map, atype)
         if len(groups) > 1:
-            os.replace(group.folder, folder / folder_names[key])
+            os.replace(group.folder, folder / names[key])
             continue
-        for child in sorted(group.folder.iterdir()):
+        for child in group.folder.iterdir():
             os.replace(child, folder / child.name)
         group.folder.rmdir()
 
 
-def _folder_names(keys: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
+def _folder_names(keys: list[_Key]) -> dict[_Key, str]:
     formulas = [formula for formula, _ in keys]
     return {
         (formula, pbc): formula

@@ -16,6 +16,7 @@ def add_parser(subparsers) -> None:
         description="Turn Gaussian cube, VASP CHGCAR/AECCAR, Quantum ESPRESSO save folders, GPAW "
         ".gpw and NumPy .npz into a deepmd/npy system with densities in electrons/Å^3; one frame a "
         "file. Files of other formulas go to systems of their own, in folders below the output. "
+        "Cube files do not say whether they are periodic: without --nopbc they are taken so. "
         "Prints a table of what was read, with the integrated electrons.",
         epilog="example:\n  dd-tf convert run*/CHGCAR.gz -o data/bulk\n"
         "  dd-tf convert mol*.cube --nopbc -o data/molecule",
@@ -34,6 +35,11 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--type-map", nargs="+", metavar="ELEMENT", help="order of the types (alphabetical)"
     )
+    parser.add_argument(
+        "--unit",
+        choices=("e/bohr3", "e/ang3"),
+        help="of cube and npz files (e/bohr3 in cube, e/ang3 in npz)",
+    )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--pbc", action="store_true", help="take as periodic")
     group.add_argument(
@@ -44,15 +50,10 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
-    from pathlib import Path
-
     from deepdensity_tf.data.conversion import ConvertOptions, convert
-    from deepdensity_tf.utils.errors import InputError
 
-    if Path(args.output).exists():
-        raise InputError(f"{args.output}: exists already, choose another name or remove it")
     pbc = True if args.pbc else False if args.nopbc else None
-    options = ConvertOptions(args.format, args.type_map, pbc)
+    options = ConvertOptions(args.format, args.type_map, pbc, args.unit)
     rows = convert(args.files, args.add, args.output, options)
     print(f"{'file':40s} {'grid':>15s} {'atoms':>6s} {'pbc':>4s} {'electrons':>12s}  system")
     for row in rows:

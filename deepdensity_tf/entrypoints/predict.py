@@ -349,6 +349,18 @@ def _predict(model: DeepDensity, atoms: Atoms, grid: Grid, spin: bool = False) -
             spin=spin,
         )
     elapsed = time.perf_counter() - start
+    valence = model.training_script["model"]["electrons"]
+    if valence and not spin:
+        wanted = sum(valence[t] for t in atype)
+        found = model.eval_electrons(
+            atoms.positions, atoms.cell.array if atoms.pbc.any() else None, atype
+        )[0]
+        log.info(
+            "the model conserves electrons: %.6f before, %.6f after, a correction of %.4f %%",
+            found,
+            wanted,
+            100 * (wanted - found) / wanted,
+        )
     log.info("%.2f s, %s points/s", elapsed, f"{grid.npoints / elapsed:,.0f}")
     return density
 

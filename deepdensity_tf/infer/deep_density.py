@@ -82,6 +82,7 @@ class DeepDensity:
         }
         operations = {operation.name for operation in graph.get_operations()}
         self.has_spin = "o_spin_density" in operations
+        self.has_electrons = "o_electrons" in operations
         # What points need of the atoms; a model without a net for each pair needs the table alone.
         self._atom_tensors = [f"{name}:0" for name in _ATOM_STATE if name in operations]
         self._max_pairs = max_pairs or int(self._attribute("model_attr/max_pairs"))
@@ -141,6 +142,23 @@ class DeepDensity:
             Also where the model was trained without spin.
         """
         return self._eval(self._density_tensor(spin=True), coord, box, atype, points, ())
+
+    def eval_electrons(self, coord, box, atype) -> np.ndarray:
+        """Electrons of each frame, (nframes,), integrated exactly and without a grid.
+
+        Where the model conserves electrons (`model.electrons` of the input), this is their number
+        before the correction: its distance from the whole number is the size of the correction.
+
+        Raises
+        ------
+        InputError
+            Also where the model's fitting type has no such integral.
+        """
+        if not self.has_electrons:
+            raise InputError(f"{self._file}: fitting type {self.model_type} has no exact integral")
+        frame = self._frame(coord, box, atype)
+        nframes = len(frame["t_coord:0"])
+        return self._run("o_electrons:0", {**frame, "t_point:0": np.zeros((nframes, 0, 3))})
 
     def eval_grid(
         self,

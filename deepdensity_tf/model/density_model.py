@@ -32,6 +32,7 @@ class AtomState(NamedTuple):
     coef: tf.Tensor  # (natoms, ndensity, nspline, nlm)
     scalars: tf.Tensor  # (natoms, nscalars)
     tensors: tf.Tensor  # (natoms, nlm, nchannels)
+    electrons: tf.Tensor  # (nframes,) float64, integral of the tables before any correction
 
 
 class DensityModel(tf.Module):
@@ -96,26 +97,19 @@ class DensityModel(tf.Module):
             scale = tf.cast(self.scale, self.dtype)[:, None, None]
             spherical = scale * coef[..., :1] + baseline
             coef = tf.concat([spherical, scale * coef[..., 1:]], -1)
+        nframes = tf.shape(coord_splits)[0] - 1
+        frame = tf.repeat(tf.range(nframes), coord_splits[1:] - coord_splits[:-1])
+        # Exact without a grid: only the spherical part of the first channel holds electrons.
+        of_atoms = tf.linalg.matvec(
+            tf.cast(coef[:, 0, :, 0], tf.float64), tf.constant(self.grid.integrals())
+        )
+        electrons = tf.math.unsorted_segment_sum(of_atoms, frame, nframes)
         if self.config["electrons"]:
-            coef = self._conserving(coef, coord_splits, atype)
-        return AtomState(coef, *features)
-
-    def electrons(self, coef, coord_splits):
-        """Integral of the atoms' tables over space: electrons of each frame, (nframes,) float64.
-
-        Only the spherical part of the first density channel counts. Exact, without a grid.
-        """
-        spherical = tf.cast(coef[:, 0, :, 0], tf.float64)
-        of_atoms = tf.linalg.matvec(spherical, tf.constant(self.grid.integrals()))
-        return tf.math.segment_sum(of_atoms, _frame_of_atom(coord_splits))
-
-    def _conserving(self, coef, coord_splits, atype):
-        """Tables scaled so that each frame holds the valence electrons of its atoms."""
-        frame = _frame_of_atom(coord_splits)
-        valence = tf.constant(self.config["electrons"], tf.float64)
-        wanted = tf.math.segment_sum(tf.gather(valence, atype), frame)
-        factor = tf.gather(wanted / self.electrons(coef, coord_splits), frame)
-        return coef * tf.cast(factor, self.dtype)[:, None, None, None]
+            valence = tf.gather(tf.constant(self.config["electrons"], tf.float64), atype)
+            wanted = tf.math.unsorted_segment_sum(valence, frame, nframes)
+            factor = tf.gather(wanted / electrons, frame)
+            coef *= tf.cast(factor, self.dtype)[:, None, None, None]
+        return AtomState(coef, *features, electrons)
 
     def point_density(self, state: AtomState, batch: Batch):
         """Density channels (npoints, ndensity) float64 at the batch's points, electrons/Å^3."""
@@ -144,8 +138,3 @@ class DensityModel(tf.Module):
     def __call__(self, batch: Batch):
         state = self.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
         return self.point_density(state, batch)
-
-
-def _frame_of_atom(coord_splits):
-    """Frame number of each atom, (natoms,) int32."""
-    return tf.repeat(tf.range(tf.shape(coord_splits)[0] - 1), coord_splits[1:] - coord_splits[:-1])

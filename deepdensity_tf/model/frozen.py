@@ -1,9 +1,9 @@
 """From a trained model to a frozen graph: the contract with other codes.
 
 Inputs t_coord, t_type, t_box, t_point; outputs o_density, o_density_grad (with spin also
-o_spin_density); metadata under model_attr/ and train_attr/. The tensors under atom_state/ depend on
-the atoms alone: whoever evaluates many points of one frame in chunks fetches them once and feeds
-them with every chunk.
+o_spin_density, with fitting type expansion o_electrons); metadata under model_attr/ and
+train_attr/. The tensors under atom_state/ depend on the atoms alone: whoever evaluates many points
+of one frame in chunks fetches them once and feeds them with every chunk.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def _outputs(model: DensityModel, coord, atype, box, point):
         tf.reshape(density[:, 0], [nframes, npoints], name="o_density"),
         tf.reshape(gradient, [nframes, npoints, 3], name="o_density_grad"),
     ]
+    if not model.fitting.per_pair:
+        outputs.append(tf.identity(state.electrons, name="o_electrons"))
     if model.ndensity == 2:
         spin = tf.reshape(density[:, 1], [nframes, npoints], name="o_spin_density")
         outputs.append(spin)

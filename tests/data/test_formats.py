@@ -1,6 +1,10 @@
 """Readers of density files against files written by others, and a density known exactly."""
 
+import bz2
 import gzip
+import logging
+import lzma
+from pathlib import Path
 
 import ase
 import ase.io.cube
@@ -19,6 +23,8 @@ from deepdensity_tf.main import main
 from deepdensity_tf.utils.errors import InputError
 from tests.conftest import gaussian_density
 
+# A molecule by pw.x 6.7, tiny: densities of its save folders and the cubes of pp.x.
+PWSCF = Path(__file__).parent / "pwscf"
 CELL = np.array([[5.0, 0.0, 0.0], [1.2, 4.8, 0.0], [-0.6, 0.7, 5.3]])
 SHAPE = (12, 10, 14)
 
@@ -61,6 +67,39 @@ def test_cube_with_origin_and_compressed(crystal, tmp_path):
     np.testing.assert_allclose(found.density, density, rtol=1e-5)
 
 
+@pytest.mark.parametrize("module, suffix", [(gzip, "gz"), (bz2, "bz2"), (lzma, "xz")])
+def test_compressed_chgcar(crystal, tmp_path, module, suffix):
+    atoms, density = crystal
+    write_chgcar(tmp_path / "CHGCAR", atoms, [density])
+    packed = tmp_path / f"CHGCAR.{suffix}"
+    packed.write_bytes(module.compress((tmp_path / "CHGCAR").read_bytes()))
+    assert_equal(read_density(packed)[0], atoms, density)
+
+
+def test_three_digit_exponents_of_fortran(tmp_path):
+    header = "a\nb\n1 0 0 0\n1 1 0 0\n1 0 1 0\n5 0 0 1\n1 0 0 0 0\n"
+    (tmp_path / "rho.cube").write_text(header + "0.5D-01 0.12345-100 -1.5-120 1.0E-101 2.0d+00\n")
+    found = read_density(tmp_path / "rho.cube")[0].density.ravel() * BOHR**3
+    np.testing.assert_allclose(found, [0.05, 0.12345e-100, -1.5e-120, 1e-101, 2.0], rtol=1e-12)
+
+
+def test_unit_of_cube_and_npz(crystal, tmp_path):
+    atoms, density = crystal
+    write_cube(tmp_path / "rho.cube", atoms, density)
+    arrays = {"coord": atoms.positions, "box": CELL, "numbers": atoms.numbers}
+    np.savez(tmp_path / "x.npz", density=density * BOHR**3, **arrays)
+    same = read_density(tmp_path / "rho.cube", unit="e/bohr3")[0]
+    np.testing.assert_allclose(same.density, density, rtol=1e-5, atol=1e-8)
+    other = read_density(tmp_path / "rho.cube", unit="e/ang3")[0]
+    np.testing.assert_allclose(other.density, density * BOHR**3, rtol=1e-5, atol=1e-8)
+    assert_equal(read_density(tmp_path / "x.npz", unit="e/bohr3")[0], atoms, density)
+    write_chgcar(tmp_path / "CHGCAR", atoms, [density])
+    with pytest.raises(InputError, match="the unit of vasp files is fixed"):
+        read_density(tmp_path / "CHGCAR", unit="e/ang3")
+    with pytest.raises(InputError, match="unit 'bohr' asked for"):
+        read_density(tmp_path / "rho.cube", unit="bohr")
+
+
 def test_cube_in_angstrom(crystal, tmp_path):
     atoms, density = crystal
     lines = ["a", "b", "3 0 0 0"]
@@ -92,6 +131,47 @@ def test_chgcar_of_pymatgen(crystal, tmp_path, spin, augmented):
         np.testing.assert_allclose(found.spin_density, 0.25 * density, rtol=1e-5)
     else:
         assert found.spin_density is None
+
+
+def write_chgcar(path, atoms, blocks):
+    """By hand: density times volume, first index fastest, five numbers a line."""
+    lines = ["made here", "1.0", *(" ".join(map(repr, map(float, row))) for row in CELL)]
+    lines += [" ".join(atoms.get_chemical_symbols()), " ".join("1" * len(atoms)), "Direct"]
+    lines += [" ".join(map(repr, map(float, x))) for x in atoms.get_scaled_positions()] + [""]
+    for block in blocks:
+        values = block.ravel(order="F") * atoms.cell.volume
+        lines.append(" ".join(map(str, SHAPE)))
+        lines += [
+            " ".join(f"{v:.11E}" for v in values[k : k + 5]) for k in range(0, len(values), 5)
+        ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_non_collinear_chgcar_gives_the_density(crystal, tmp_path, caplog):
+    atoms, density = crystal
+    write_chgcar(tmp_path / "CHGCAR", atoms, [density, 0.1 * density, 0 * density, density])
+    found = read_density(tmp_path / "CHGCAR")[0]
+    assert_equal(found, atoms, density)
+    assert found.spin_density is None and "non-collinear" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["gamma", "spin"])
+def test_save_folder_of_pwscf_against_its_cube(name):
+    found, cube = (
+        read_density(PWSCF / f"{name}.save")[0],
+        read_density(PWSCF / f"{name}.rho.cube")[0],
+    )
+    # The cube has five digits of densities below 0.1 electrons/bohr^3 (0.67 electrons/Å^3).
+    tolerance = 0.51e-6 / BOHR**3
+    np.testing.assert_allclose(found.density, cube.density, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found.atoms.positions, cube.atoms.positions, atol=1e-6)
+    np.testing.assert_allclose(found.atoms.cell.array, cube.atoms.cell.array, atol=1e-5)
+    assert found.electrons == pytest.approx(2.0, abs=1e-8)
+    if name == "gamma":
+        assert found.spin_density is None
+    else:
+        spin = read_density(PWSCF / "spin.spin.cube")[0]
+        np.testing.assert_allclose(found.spin_density, spin.density, rtol=0, atol=tolerance)
 
 
 def band_limited(density):
@@ -138,7 +218,10 @@ def write_save_folder(folder, atoms, channels, gamma_only, hdf5):
         with h5py.File(folder / "charge-density.hdf5", "w") as file:
             file.attrs["gamma_only"] = np.bytes_(".TRUE." if gamma_only else ".FALSE.")
             file["MillerIndices"] = miller
-            for name, (_, values) in zip(("rhotot_g", "rhodiff_g"), parts, strict=False):
+            names = (
+                ("rhotot_g", "rhodiff_g") if len(parts) < 3 else ("rhotot_g", "m_x", "m_y", "m_z")
+            )
+            for name, (_, values) in zip(names, parts, strict=False):
                 file[name] = values.view(float)
         return
     with FortranFile(folder / "charge-density.dat", "w") as file:
@@ -167,6 +250,71 @@ def test_quantum_espresso_save_folder(crystal, tmp_path, gamma_only, hdf5, nspin
     np.testing.assert_array_equal(read_density(file)[0].density, found.density)
 
 
+@pytest.mark.parametrize("hdf5", [False, True])
+def test_non_collinear_save_folder_gives_the_density(crystal, tmp_path, caplog, hdf5):
+    atoms, density = crystal
+    density = band_limited(density)
+    channels = [density, 0.1 * density, 0 * density, 0.2 * density]
+    write_save_folder(tmp_path / "x.save", atoms, channels, False, hdf5)
+    found = read_density(tmp_path / "x.save")[0]
+    np.testing.assert_allclose(found.density, density, atol=1e-12)
+    assert found.spin_density is None and "non-collinear" in caplog.text
+
+
+def test_save_folder_whose_arrays_do_not_match(crystal, tmp_path):
+    atoms, density = crystal
+    write_save_folder(tmp_path / "x.save", atoms, [density], False, True)
+    with h5py.File(tmp_path / "x.save/charge-density.hdf5", "a") as file:
+        short = file["rhotot_g"][:-4]
+        del file["rhotot_g"]
+        file["rhotot_g"] = short
+    with pytest.raises(InputError, match="charge-density.hdf5: not a pw.x charge density"):
+        read_density(tmp_path / "x.save")
+
+
+def test_save_folder_of_another_grid(crystal, tmp_path):
+    atoms, density = crystal
+    write_save_folder(tmp_path / "x.save", atoms, [density], False, False)
+    schema = tmp_path / "x.save/data-file-schema.xml"
+    schema.write_text(schema.read_text().replace('nr2="10"', 'nr2="8"'))
+    with pytest.raises(InputError, match="G vectors do not fit the grid"):
+        read_density(tmp_path / "x.save")
+
+
+def write_gpw(path, atoms, channels, **parameters):
+    with ase.io.ulm.open(path, "w") as writer:
+        write_atoms(writer.child("atoms"), atoms)
+        writer.child("density").write(density=np.stack(channels))
+        writer.child("parameters").write(**parameters)
+
+
+@pytest.mark.parametrize(
+    "mode", ["pw", {"name": "pw", "ecut": 300.0}, {"name": "lcao", "interpolation": "fft"}]
+)
+def test_gpaw_grids_for_fourier_transforms_are_whole(crystal, tmp_path, mode):
+    atoms, density = crystal
+    atoms.pbc = False
+    write_gpw(tmp_path / "x.gpw", atoms, [density], mode=mode)
+    np.testing.assert_array_equal(read_density(tmp_path / "x.gpw")[0].density, density)
+
+
+def test_gpaw_slab_lacks_one_plane(crystal, tmp_path):
+    atoms, density = crystal
+    atoms.pbc = (True, True, False)
+    write_gpw(tmp_path / "x.gpw", atoms, [density[:, :, 1:]], mode="fd")
+    found = read_density(tmp_path / "x.gpw")[0].density
+    np.testing.assert_array_equal(found[:, :, 1:], density[:, :, 1:])
+    assert found.shape == SHAPE and not found[:, :, 0].any()
+
+
+def test_non_collinear_gpaw_gives_the_density(crystal, tmp_path, caplog):
+    atoms, density = crystal
+    write_gpw(tmp_path / "x.gpw", atoms, [density, 0.1 * density, density, density])
+    found = read_density(tmp_path / "x.gpw")[0]
+    np.testing.assert_array_equal(found.density, density)
+    assert found.spin_density is None and "non-collinear" in caplog.text
+
+
 @pytest.mark.parametrize("pbc", [True, False])
 def test_gpaw(crystal, tmp_path, pbc):
     atoms, density = crystal
@@ -175,9 +323,7 @@ def test_gpaw(crystal, tmp_path, pbc):
         density = density.copy()
         density[0] = density[:, 0] = density[:, :, 0] = 0
     stored = density if pbc else density[1:, 1:, 1:]
-    with ase.io.ulm.open(tmp_path / "x.gpw", "w") as writer:
-        write_atoms(writer.child("atoms"), atoms)
-        writer.child("density").write(density=np.stack([0.6 * stored, 0.4 * stored]))
+    write_gpw(tmp_path / "x.gpw", atoms, [0.6 * stored, 0.4 * stored])
     found = read_density(tmp_path / "x.gpw")[0]
     np.testing.assert_allclose(found.density, density, atol=1e-12)
     np.testing.assert_allclose(found.spin_density, 0.2 * density, atol=1e-12)
@@ -194,6 +340,11 @@ def test_npz(crystal, tmp_path):
 
 def write_bytes(data):
     return lambda path: path.write_bytes(data)
+
+
+def npz(**changes):
+    arrays = {"density": np.ones((2, 2, 2)), "coord": np.zeros((1, 3)), "box": np.eye(3)}
+    return lambda path: np.savez(path, **(arrays | {"symbols": np.array(["H"])} | changes))
 
 
 BAD = [
@@ -306,6 +457,83 @@ def test_convert_adds_core_densities(crystal, tmp_path):
     file, out = str(tmp_path / "a.cube"), str(tmp_path / "out")
     assert main(["convert", file, "--add", file, "-o", out]) == 0
     assert DensitySystem(out).frame(0).electrons == pytest.approx(16.0, abs=1e-3)
+
+
+def test_convert_follows_the_type_map(crystal, tmp_path):
+    from deepdensity_tf.data.system import DensitySystem
+
+    atoms, density = crystal
+    write_cube(tmp_path / "a.cube", atoms[[1, 0, 2]], density)
+    out = str(tmp_path / "out")
+    assert main(["convert", str(tmp_path / "a.cube"), "-o", out, "--type-map", "C", "O", "H"]) == 0
+    system = DensitySystem(out)
+    assert system.type_map == ["C", "O", "H"] and list(system.atype) == [1, 2, 2]
+    np.testing.assert_allclose(system.frame(0).coord, atoms.positions, atol=1e-5)
+
+
+def test_convert_gives_all_systems_the_same_types(crystal, tmp_path):
+    from deepdensity_tf.data.system import find_systems
+
+    atoms, density = crystal
+    other = atoms.copy()
+    other.symbols[:] = ["O", "C", "C"]
+    write_cube(tmp_path / "a.cube", atoms, density)
+    write_cube(tmp_path / "b.cube", other, density)
+    files = [str(tmp_path / name) for name in ("a.cube", "b.cube", "a.cube")]
+    assert main(["convert", *files, "-o", str(tmp_path / "out")]) == 0
+    first, second = find_systems(str(tmp_path / "out"))
+    assert first.type_map == second.type_map == ["C", "H", "O"]
+    assert (first.path.name, list(first.atype)) == ("C2O", [0, 0, 2])
+    assert (second.path.name, list(second.atype), len(second)) == ("H2O", [1, 1, 2], 2)
+
+
+def test_convert_turns_left_handed_cells(crystal, tmp_path):
+    from deepdensity_tf.data.system import DensitySystem
+
+    atoms, density = crystal
+    turned = atoms.copy()
+    turned.set_cell(CELL[[1, 0, 2]])
+    write_cube(tmp_path / "a.cube", turned, density.swapaxes(0, 1))
+    assert main(["convert", str(tmp_path / "a.cube"), "-o", str(tmp_path / "out")]) == 0
+    frame = DensitySystem(tmp_path / "out").frame(0)
+    np.testing.assert_allclose(frame.box, CELL, atol=1e-5)
+    assert frame.grid_shape == SHAPE
+    np.testing.assert_allclose(frame.density, density.ravel(), rtol=1e-4, atol=1e-7)
+
+
+def test_convert_takes_slabs_as_periodic(crystal, tmp_path, caplog):
+    from deepdensity_tf.data.conversion import ConvertOptions, convert
+
+    atoms, density = crystal
+    atoms.pbc = (True, True, False)
+    write_gpw(tmp_path / "x.gpw", atoms, [density[:, :, 1:]])
+    with caplog.at_level(logging.INFO):
+        (row,) = convert([str(tmp_path / "x.gpw")], [], tmp_path / "out", ConvertOptions())
+    assert row.pbc and "periodic along some cell vectors" in caplog.text
+
+
+@pytest.mark.parametrize("unit, factor", [("e/bohr3", 1 / BOHR**3), ("e/ang3", BOHR**3)])
+def test_convert_doubts_the_unit(crystal, tmp_path, caplog, unit, factor):
+    from deepdensity_tf.data.conversion import ConvertOptions, convert
+
+    atoms, density = crystal
+    write_cube(tmp_path / "good.cube", atoms, density)
+    write_cube(tmp_path / "odd.cube", atoms, density * factor)
+    convert([str(tmp_path / "good.cube")], [], tmp_path / "a", ConvertOptions())
+    assert "--unit" not in caplog.text
+    convert([str(tmp_path / "odd.cube")], [], tmp_path / "b", ConvertOptions())
+    assert f"is the density in {'e/ang3' if factor > 1 else 'e/bohr3'}" in caplog.text
+
+
+def test_convert_leaves_nothing_when_a_later_file_is_bad(crystal, tmp_path, capsys):
+    atoms, density = crystal
+    write_cube(tmp_path / "a.cube", atoms, density)
+    (tmp_path / "b.cube").write_text("garbage")
+    before = sorted(tmp_path.iterdir())
+    files = [str(tmp_path / "a.cube"), str(tmp_path / "b.cube")]
+    assert main(["convert", *files, "-o", str(tmp_path / "out")]) == 2
+    assert "b.cube: not a cube file" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_convert_errors(crystal, tmp_path, capsys):

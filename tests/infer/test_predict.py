@@ -258,3 +258,11 @@ def test_spin_density_beside_each_output(make_frozen, molecule, tmp_path, capsys
     assert np.abs(stored - np.load(tmp_path / "rho.npy")).max() > 1e-3
     assert main(["predict", "-m", str(frozen_model), *arguments, "--spin", "-o", outputs[0]]) == 2
     assert "was trained without spin" in capsys.readouterr().err
+
+
+def test_correction_of_the_electrons_is_reported(make_frozen, molecule, tmp_path, capsys):
+    file = make_frozen(electrons=[4.0, 1.0])
+    arguments = [str(tmp_path / "molecule.xyz"), "--spacing", "0.3", "-o", str(tmp_path / "a.npy")]
+    assert main(["predict", "-m", str(file), *arguments]) == 0
+    error = capsys.readouterr().err
+    assert "the model conserves electrons" in error and "6.000000 after" in error

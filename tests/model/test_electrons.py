@@ -30,6 +30,21 @@ def test_every_frame_holds_its_electrons(make_frozen, spin):
         assert grid.mean() * np.linalg.det(BOX) == pytest.approx(electrons, rel=1e-5)
 
 
+def test_exact_integral_is_that_of_the_grid(frozen_model, make_frozen):
+    model = DeepDensity(frozen_model)
+    coord, atype = np.array([[0.5, 0.5, 0.5], [1.6, 0.6, 0.5]]), [0, 1]
+    grid = model.eval_grid(coord, BOX, atype, (48, 54, 60))
+    on_grid = grid.mean() * np.linalg.det(BOX)
+    exact = model.eval_electrons(coord, BOX, atype)
+    assert exact.shape == (1,) and exact[0] == pytest.approx(on_grid, rel=1e-5)
+    # The same weights with conservation: the number before the correction is the same.
+    conserving = DeepDensity(make_frozen(electrons=[4.0, 1.0]))
+    np.testing.assert_allclose(conserving.eval_electrons(coord, BOX, atype), exact, rtol=1e-10)
+    pair = DeepDensity(make_frozen(fitting_net={"type": "pair", "neuron": [12, 12], "nradial": 6}))
+    with pytest.raises(InputError, match="no exact integral"):
+        pair.eval_electrons(coord, BOX, atype)
+
+
 def test_without_the_option_electrons_are_free(frozen_model):
     grid = DeepDensity(frozen_model).eval_grid(np.zeros((1, 3)), BOX, [0], (24, 27, 30))
     assert abs(grid.mean() * np.linalg.det(BOX) - 4.0) > 0.1
