@@ -1,13 +1,9 @@
-// The density as a sum of atom-centred functions with coefficients per atom:
-//
-//   rho_c(r) = sum_i sum_lm f_{i,c,lm}(t) S_lm(u),   d = r - R_i,  q = sqrt(|d|^2 + a^2),
-//   u = d / q,  t = K (q - a) / (sqrt(rcut^2 + a^2) - a),  f(t) = sum_k coef[i, c, k, lm] N_k(t)
-//
-// N_k are the uniform cubic B-splines on the knots 0 ... K whose support ends by K: the sum and two
-// derivatives vanish at rcut. u and t are smooth functions of d, also at d = 0.
+// The density as a sum of atom-centred functions over a list of pairs (see basis.h).
 #include <algorithm>
 #include <vector>
 
+#include "basis.h"
+#include "clones.h"
 #include "harmonics.h"
 #include "kernel.h"
 #include "threads.h"
@@ -17,15 +13,6 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int64_t kGrain = 256;
-constexpr int kMaxNlm = (kMaxL + 1) * (kMaxL + 1);
-
-struct Basis {
-  double rcut, soft, scale;
-  int nspline, lmax, nlm, nchannel;
-
-  int64_t per_channel() const { return int64_t{nspline} * nlm; }
-  int64_t per_atom() const { return nchannel * per_channel(); }
-};
 
 // Where a pair sits: spline interval, weights of its four splines and their derivatives, soft unit vector.
 template <typename T> struct Placed {
@@ -41,16 +28,10 @@ template <typename T> inline bool place(const Basis& basis, const double* d, Pla
   const double t = (q - basis.soft) * basis.scale;
   const int first = static_cast<int>(t);
   if (first >= basis.nspline) return false;
-  const T v = static_cast<T>(t - first), w = 1 - v;
+  const T v = static_cast<T>(t - first);
   out->first = first;
-  out->weight[0] = w * w * w / 6;
-  out->weight[1] = (3 * v * v * v - 6 * v * v + 4) / 6;
-  out->weight[2] = (3 * w * w * w - 6 * w * w + 4) / 6;
-  out->weight[3] = v * v * v / 6;
-  out->dweight[0] = -w * w / 2;
-  out->dweight[1] = v * (3 * v - 4) / 2;
-  out->dweight[2] = w * (4 - 3 * w) / 2;
-  out->dweight[3] = v * v / 2;
+  spline_weights(v, out->weight);
+  spline_slopes(v, out->dweight);
   out->inv_q = static_cast<T>(1 / q);
   for (int c = 0; c < 3; ++c) out->u[c] = static_cast<T>(d[c] / q);
   return true;
@@ -82,12 +63,6 @@ template <typename T> struct Call {
   int64_t npairs, natoms;
   int64_t npoints;
 };
-
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define DD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DD_CLONES
-#endif
 
 // Adds the pairs [begin, end) to density (npoints, nchannel).
 template <typename T>
@@ -199,18 +174,7 @@ template <typename T> Call<T> read_call(TF_OpKernelContext* ctx, int first, int6
   call.coef = coef.shaped({-1, -1, -1, -1}).template data<T>();
   call.natoms = coef.dim(0);
   call.npoints = npoints;
-  Basis& basis = call.basis;
-  const double* r = radial.shaped({2}).finite().template data<double>();
-  basis.rcut = r[0], basis.soft = r[1];
-  require(basis.rcut > 0 && basis.soft > 0, "radial must hold a positive rcut and softening length");
-  basis.nchannel = static_cast<int>(coef.dim(1));
-  basis.nspline = static_cast<int>(coef.dim(2));
-  basis.nlm = static_cast<int>(coef.dim(3));
-  basis.lmax = static_cast<int>(std::lround(std::sqrt(double(basis.nlm)))) - 1;
-  require(basis.nspline > 0 && basis.lmax >= 0 && basis.lmax <= kMaxL &&
-              (basis.lmax + 1) * (basis.lmax + 1) == basis.nlm,
-          "coef must have shape (natoms, nchannel, nspline, (lmax+1)^2) with lmax up to " + std::to_string(kMaxL));
-  basis.scale = basis.nspline / (std::sqrt(r[0] * r[0] + r[1] * r[1]) - r[1]);
+  call.basis = read_basis(coef, radial);
   for (int64_t p = 0; p < call.npairs; ++p) {
     if (call.atom[p] < 0 || call.atom[p] >= call.natoms)
       throw InvalidArgument("pair_atom[" + std::to_string(p) + "] is " + std::to_string(call.atom[p]) +

@@ -1,0 +1,67 @@
+// The density as a sum of atom-centred functions with coefficients per atom:
+//
+//   rho_c(r) = sum_i sum_lm f_{i,c,lm}(t) S_lm(u),   d = r - R_i,  q = sqrt(|d|^2 + a^2),
+//   u = d / q,  t = K (q - a) / (sqrt(rcut^2 + a^2) - a),  f(t) = sum_k coef[i, c, k, lm] N_k(t)
+//
+// N_k are the uniform cubic B-splines on the knots 0 ... K whose support ends by K: the sum and two
+// derivatives vanish at rcut. u and t are smooth functions of d, also at d = 0.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "harmonics.h"
+#include "kernel.h"
+
+namespace dd {
+
+constexpr int kMaxNlm = (kMaxL + 1) * (kMaxL + 1);
+
+struct Basis {
+  double rcut, soft;
+  double scale;  // dt/dq
+  int nspline, lmax, nlm, nchannel;
+
+  int64_t per_channel() const { return int64_t{nspline} * nlm; }
+  int64_t per_atom() const { return nchannel * per_channel(); }
+};
+
+// From the coefficients (natoms, nchannel, nspline, nlm) and `radial`: cut-off and softening length.
+inline Basis read_basis(const Input& coef, const Input& radial) {
+  coef.shaped({-1, -1, -1, -1});
+  const double* r = radial.shaped({2}).finite().data<double>();
+  Basis basis;
+  basis.rcut = r[0], basis.soft = r[1];
+  require(basis.rcut > 0 && basis.soft > 0, "radial must hold a positive rcut and softening length");
+  basis.nchannel = static_cast<int>(coef.dim(1));
+  basis.nspline = static_cast<int>(coef.dim(2));
+  basis.nlm = static_cast<int>(coef.dim(3));
+  basis.lmax = static_cast<int>(std::lround(std::sqrt(double(basis.nlm)))) - 1;
+  require(basis.nspline > 0 && basis.lmax >= 0 && basis.lmax <= kMaxL &&
+              (basis.lmax + 1) * (basis.lmax + 1) == basis.nlm,
+          "coef must have shape (natoms, nchannel, nspline, (lmax+1)^2) with lmax up to " +
+              std::to_string(kMaxL));
+  basis.scale = basis.nspline / (std::sqrt(r[0] * r[0] + r[1] * r[1]) - r[1]);
+  return basis;
+}
+
+// The cubic B-splines that are not zero in an interval, at v in [0, 1] of it, and their derivatives.
+template <typename T>
+inline __attribute__((always_inline)) void spline_weights(const T& v, T* weight) {
+  const T w = 1 - v;
+  weight[0] = w * w * w / 6;
+  weight[1] = (3 * v * v * v - 6 * v * v + 4) / 6;
+  weight[2] = (3 * w * w * w - 6 * w * w + 4) / 6;
+  weight[3] = v * v * v / 6;
+}
+template <typename T>
+inline __attribute__((always_inline)) void spline_slopes(const T& v, T* dweight) {
+  const T w = 1 - v;
+  dweight[0] = -w * w / 2;
+  dweight[1] = v * (3 * v - 4) / 2;
+  dweight[2] = w * (4 - 3 * w) / 2;
+  dweight[3] = v * v / 2;
+}
+
+}  // namespace dd

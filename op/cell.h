@@ -1,0 +1,57 @@
+// Periodic cells.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "kernel.h"
+
+namespace dd {
+
+using Vec = std::array<double, 3>;
+
+inline double dot(const Vec& a, const Vec& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+inline Vec cross(const Vec& a, const Vec& b) {
+  return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
+}
+
+// A periodic cell, or none where all nine numbers are zero.
+struct Cell {
+  bool periodic = false;
+  std::array<Vec, 3> rows{}, inverse{};  // inverse[k] . r = k-th fractional coordinate
+  Vec heights{};                         // distances between opposite faces
+
+  Cell(const double* box, int64_t frame) {
+    for (int k = 0; k < 9; ++k) {
+      rows[k / 3][k % 3] = box[k];
+      periodic = periodic || box[k] != 0;
+    }
+    if (!periodic) return;
+    const double volume = dot(rows[0], cross(rows[1], rows[2]));
+    double scale = 1;
+    for (const Vec& row : rows) scale *= std::sqrt(dot(row, row));
+    require(std::abs(volume) > 1e-10 * scale && std::abs(volume) > 1e-12,
+            "box of frame " + std::to_string(frame) + " has volume " + std::to_string(volume) +
+                ": expected three independent cell vectors, or nine zeros for no cell");
+    for (int k = 0; k < 3; ++k) {
+      const Vec normal = cross(rows[(k + 1) % 3], rows[(k + 2) % 3]);
+      for (int c = 0; c < 3; ++c) inverse[k][c] = normal[c] / volume;
+      heights[k] = std::abs(volume) / std::sqrt(dot(normal, normal));
+    }
+  }
+  Vec fractional(const Vec& r) const { return {dot(inverse[0], r), dot(inverse[1], r), dot(inverse[2], r)}; }
+  Vec shifted(const Vec& r, double i, double j, double k) const {
+    Vec out;
+    for (int c = 0; c < 3; ++c) out[c] = r[c] + i * rows[0][c] + j * rows[1][c] + k * rows[2][c];
+    return out;
+  }
+  Vec wrapped(const Vec& r) const {
+    if (!periodic) return r;
+    const Vec f = fractional(r);
+    return shifted(r, -std::floor(f[0]), -std::floor(f[1]), -std::floor(f[2]));
+  }
+};
+
+}  // namespace dd
