@@ -49,19 +49,21 @@ inline Basis read_basis(const Input& coef, const Input& radial) {
 // The cubic B-splines that are not zero in an interval, at v in [0, 1] of it, and their derivatives.
 template <typename T>
 inline __attribute__((always_inline)) void spline_weights(const T& v, T* weight) {
+  const typename ScalarOf<T>::type sixth = 1.0 / 6;
   const T w = 1 - v;
-  weight[0] = w * w * w / 6;
-  weight[1] = (3 * v * v * v - 6 * v * v + 4) / 6;
-  weight[2] = (3 * w * w * w - 6 * w * w + 4) / 6;
-  weight[3] = v * v * v / 6;
+  weight[0] = w * w * w * sixth;
+  weight[1] = (3 * v * v * v - 6 * v * v + 4) * sixth;
+  weight[2] = (3 * w * w * w - 6 * w * w + 4) * sixth;
+  weight[3] = v * v * v * sixth;
 }
 template <typename T>
-inline __attribute__((always_inline)) void spline_slopes(const T& v, T* dweight) {
+inline __attribute__((always_inline)) void spline_slopes(const T& v, T* slope) {
+  const typename ScalarOf<T>::type half = 0.5;
   const T w = 1 - v;
-  dweight[0] = -w * w / 2;
-  dweight[1] = v * (3 * v - 4) / 2;
-  dweight[2] = w * (4 - 3 * w) / 2;
-  dweight[3] = v * v / 2;
+  slope[0] = -w * w * half;
+  slope[1] = v * (3 * v - 4) * half;
+  slope[2] = w * (4 - 3 * w) * half;
+  slope[3] = v * v * half;
 }
 
 }  // namespace dd

@@ -6,4 +6,3 @@
 #else
 #define DD_CLONES
 #endif
-

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
+#include <utility>
 
 namespace dd {
 
@@ -37,19 +39,26 @@ inline const HarmonicTable& harmonic_table() {
   return table;
 }
 
+// The number type of T: T itself, or of the elements of a vector type.
+template <typename T, bool = std::is_arithmetic<T>::value> struct ScalarOf { using type = T; };
+template <typename T> struct ScalarOf<T, false> {
+  using type = std::remove_cv_t<std::remove_reference_t<decltype(std::declval<T&>()[0])>>;
+};
+
 // Values for W vectors at once (lanes innermost): S[lm][W].
 template <typename T, int W>
 inline __attribute__((always_inline)) void harmonics(int lmax, const T* __restrict x,
                                                      const T* __restrict y, const T* __restrict z,
                                                      T (*__restrict S)[W]) {
+  using Scalar = typename ScalarOf<T>::type;
   const HarmonicTable& table = harmonic_table();
   T n2[W];
   for (int w = 0; w < W; ++w) {
-    S[0][w] = 1;
+    S[0][w] = T{} + Scalar(1);
     n2[w] = x[w] * x[w] + y[w] * y[w] + z[w] * z[w];
   }
   for (int l = 1; l <= lmax; ++l) {
-    const T d = table.diagonal[l];
+    const Scalar d = table.diagonal[l];
     const T* cp = S[harmonic_index(l - 1, l - 1)];
     T* c = S[harmonic_index(l, l)];
     T* s = S[harmonic_index(l, -l)];
@@ -63,7 +72,7 @@ inline __attribute__((always_inline)) void harmonics(int lmax, const T* __restri
       }
     }
     for (int m = 0; m < l; ++m) {
-      const T a = table.a[l][m], b = table.b[l][m];
+      const Scalar a = table.a[l][m], b = table.b[l][m];
       for (int sign = 0; sign < (m ? 2 : 1); ++sign) {
         const int mm = sign ? -m : m;
         T* out = S[harmonic_index(l, mm)];
@@ -82,14 +91,16 @@ inline __attribute__((always_inline)) void harmonics(int lmax, const T* __restri
 // Pulls a gradient back: given g[lm] = dE/dS_lm and the values S[lm] at one vector u,
 // adds dE/du to grad. Runs the recurrences backwards.
 template <typename T>
-inline void harmonics_pullback(int lmax, const T* u, const T* S, T* g, T* grad) {
+inline __attribute__((always_inline)) void harmonics_pullback(int lmax, const T* u, const T* S, T* g,
+                                                              T* grad) {
+  using Scalar = typename ScalarOf<T>::type;
   const HarmonicTable& table = harmonic_table();
   const T x = u[0], y = u[1], z = u[2];
   const T n2 = x * x + y * y + z * z;
-  T gx = 0, gy = 0, gz = 0, gn2 = 0;
+  T gx{}, gy{}, gz{}, gn2{};
   for (int l = lmax; l >= 1; --l) {
     for (int m = l - 1; m >= 0; --m) {
-      const T a = table.a[l][m], b = table.b[l][m];
+      const Scalar a = table.a[l][m], b = table.b[l][m];
       for (int sign = 0; sign < (m ? 2 : 1); ++sign) {
         const int mm = sign ? -m : m;
         const T go = g[harmonic_index(l, mm)];
@@ -103,7 +114,7 @@ inline void harmonics_pullback(int lmax, const T* u, const T* S, T* g, T* grad) 
         }
       }
     }
-    const T d = table.diagonal[l];
+    const Scalar d = table.diagonal[l];
     const T gc = g[harmonic_index(l, l)], gs = g[harmonic_index(l, -l)];
     if (l == 1) {
       gx += gc;

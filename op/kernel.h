@@ -93,7 +93,8 @@ class Input {
   // Checks that a float64 input holds no NaN or infinity.
   const Input& finite() const {
     const double* x = data<double>();
-    for (int64_t i = 0; i < size(); ++i) {
+    const int64_t n = size();
+    for (int64_t i = 0; i < n; ++i) {
       if (!std::isfinite(x[i])) {
         const int64_t width = TF_NumDims(tensor_.get()) > 1
                                   ? dim(TF_NumDims(tensor_.get()) - 1) : 1;

@@ -48,7 +48,8 @@ class RadialEmbedding(tf.Module):
     """Embedding net G(r, t_i, t_j): one function for each l, channel and pair of types.
 
     Its input is a set of Gaussians of the distance and the pair of types as one-hot, so that sharp
-    radial functions are learned quickly.
+    radial functions are learned quickly. The names of input and output mark it in a frozen graph:
+    compression puts a table in its place.
     """
 
     ngaussian = 12
@@ -61,6 +62,13 @@ class RadialEmbedding(tf.Module):
         self._net = MLP(init, self.ngaussian + ntypes**2, neuron, nout)
 
     def __call__(self, distance, type_pair):
+        with tf.name_scope("embedding"):
+            values = self._values(
+                tf.identity(distance, name="distance"), tf.identity(type_pair, name="type_pair")
+            )
+            return tf.identity(values, name="values")
+
+    def _values(self, distance, type_pair):
         gaussians = tf.exp(-0.5 * ((distance[:, None] - self._centers) / self._width) ** 2)
         one_hot = tf.one_hot(type_pair, self._ntypes**2, dtype=distance.dtype)
         return self._net(tf.concat([gaussians, one_hot], 1))

@@ -58,7 +58,7 @@ class DeepDensity:
         graph = tf.Graph()
         with graph.as_default():
             try:
-                tf.import_graph_def(_read_graph(self._file), name="")
+                tf.import_graph_def(read_graph(self._file), name="")
             except (ValueError, tf.errors.OpError) as error:
                 raise InputError(
                     f"{self._file}: not a usable graph ({str(error).splitlines()[0]})"
@@ -285,7 +285,8 @@ class DeepDensity:
         return value.decode() if isinstance(value, bytes) else value
 
 
-def _read_graph(path: Path) -> tf.compat.v1.GraphDef:
+def read_graph(path: Path) -> tf.compat.v1.GraphDef:
+    """The graph in a file; InputError where there is none."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

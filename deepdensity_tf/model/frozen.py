@@ -53,37 +53,58 @@ def freeze(model: DensityModel, script: dict, path: str | Path) -> None:
 
 
 def _outputs(model: DensityModel, coord, atype, box, point):
-    nframes, natoms, npoints = tf.shape(coord)[0], tf.shape(coord)[1], tf.shape(point)[1]
-    flat_point = tf.reshape(point, [-1, 3])
-    batch = Batch(
-        coord=tf.reshape(coord, [-1, 3]),
-        coord_splits=tf.range(nframes + 1) * natoms,
-        atype=_checked_types(atype, natoms, len(model.type_map), nframes),
-        box=box,
-        point=flat_point,
-        point_splits=tf.range(nframes + 1) * npoints,
-    )
+    batch = flat_batch(coord, atype, box, point)
+    batch = batch._replace(atype=_checked_types(batch.atype, coord, len(model.type_map)))
     state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
     state = AtomState(*(tf.identity(x, name=f"atom_state/{n}") for n, x in state._asdict().items()))
     density = model.point_density(state, batch)
-    gradient = tf.gradients(density[:, 0], flat_point)[0]
-    outputs = [
-        tf.reshape(density[:, 0], [nframes, npoints], name="o_density"),
-        tf.reshape(gradient, [nframes, npoints, 3], name="o_density_grad"),
-    ]
+    gradient = tf.gradients(density[:, 0], batch.point)[0]
+    outputs = named_outputs(density, gradient, point)
     if not model.fitting.per_pair:
         outputs.append(tf.identity(state.electrons, name="o_electrons"))
-    if model.ndensity == 2:
-        spin = tf.reshape(density[:, 1], [nframes, npoints], name="o_spin_density")
-        outputs.append(spin)
     return outputs
 
 
-def _checked_types(atype, natoms, ntypes: int, nframes):
+def flat_batch(coord, atype, box, point) -> Batch:
+    """The graph's inputs as the model takes them: all frames one after the other."""
+    nframes, natoms, npoints = tf.shape(coord)[0], tf.shape(coord)[1], tf.shape(point)[1]
+    return Batch(
+        coord=tf.reshape(coord, [-1, 3]),
+        coord_splits=tf.range(nframes + 1) * natoms,
+        atype=tf.tile(atype, [nframes]),
+        box=box,
+        point=tf.reshape(point, [-1, 3]),
+        point_splits=tf.range(nframes + 1) * npoints,
+    )
+
+
+def named_outputs(density, gradient, point) -> list[tf.Tensor]:
+    """The graph's outputs from those of all points, in a row.
+
+    Parameters
+    ----------
+    density, gradient : tf.Tensor
+        (nframes npoints, ndensity) and (nframes npoints, 3).
+    point : tf.Tensor
+        t_point, (nframes, npoints, 3).
+    """
+    shape = tf.shape(point)
+    outputs = [
+        tf.reshape(density[:, 0], shape[:2], name="o_density"),
+        tf.reshape(gradient, shape, name="o_density_grad"),
+    ]
+    if density.shape[1] == 2:
+        outputs.append(tf.reshape(density[:, 1], shape[:2], name="o_spin_density"))
+    return outputs
+
+
+def _checked_types(atype, coord, ntypes: int):
     """The types of all frames' atoms; a wrong number or type is InvalidArgument."""
     checks = [
         tf.debugging.assert_equal(
-            tf.shape(atype)[0], natoms, message="t_type must hold one type for each atom of t_coord"
+            tf.shape(atype)[0],
+            tf.shape(coord)[0] * tf.shape(coord)[1],
+            message="t_type must hold one type for each atom of t_coord",
         ),
         tf.debugging.assert_non_negative(atype, message="t_type must not be negative"),
         tf.debugging.assert_less(
@@ -91,7 +112,7 @@ def _checked_types(atype, natoms, ntypes: int, nframes):
         ),
     ]
     with tf.control_dependencies(checks):
-        return tf.tile(atype, [nframes])
+        return tf.identity(atype)
 
 
 def _attributes(model: DensityModel, script: dict) -> tf.compat.v1.GraphDef:

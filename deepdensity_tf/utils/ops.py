@@ -174,6 +174,55 @@ def expansion(disp, pair_point, pair_atom, coef, radial, npoints):
     )
 
 
+def density(batch, coef, radial):
+    """Density of atom-centred functions, as `expansion`, without a list of pairs.
+
+    Parameters
+    ----------
+    batch : Batch
+        Points, atoms and cells of all frames (model/density_model.py).
+    coef, radial : tf.Tensor
+        As in `expansion`.
+
+    Returns
+    -------
+    tf.Tensor
+        (npoints, nchannel) float64. It has no gradient: see `density_gradient`.
+    """
+    return library().dd_density(**_density_inputs(batch, coef, radial))
+
+
+def density_gradient(batch, coef, radial):
+    """Gradient of the first channel of `density` with respect to the points: (npoints, 3)."""
+    return library().dd_density_grad(**_density_inputs(batch, coef, radial))
+
+
+def _density_inputs(batch, coef, radial):
+    names = ("point", "point_splits", "coord", "coord_splits", "box")
+    return {**{name: getattr(batch, name) for name in names}, "coef": coef, "radial": radial}
+
+
+def table(x, type_index, coef, step):
+    """Functions of a distance from a table of quintic pieces (op/table.cc).
+
+    Parameters
+    ----------
+    x, type_index : tf.Tensor
+        (n,) float32 or float64, Å, and (n,) int32.
+    coef : tf.Tensor
+        (ntypes, nintervals, 6, nout): coefficients of the powers of x within an interval.
+    step : float
+        Width of an interval, Å.
+
+    Returns
+    -------
+    tf.Tensor
+        (n, nout). It has no gradient.
+    """
+    step = tf.convert_to_tensor(step, tf.float64)
+    return library().dd_table(x=x, type=type_index, table=coef, step=step)
+
+
 @tf.RegisterGradient("DdNeighborList")
 def _neighbor_list_gradient(op, _center_grad, _atom_grad, disp_grad):
     center, _, coord = op.inputs[:3]

@@ -1,0 +1,207 @@
+"""Compression of a frozen model: tables in place of nets, one native op in place of pair lists."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from math import factorial
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from deepdensity_tf.infer.deep_density import DeepDensity, read_graph
+from deepdensity_tf.model.frozen import flat_batch, named_outputs
+from deepdensity_tf.utils import ops
+from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.radial import RadialGrid
+
+COMPRESSION = "model_attr/compression"
+_TERMS = 6  # of a quintic
+_WIDEST, _FINEST = 1 / 16, 1 / 1024  # Å; powers of two are exact in any precision
+
+
+@dataclass(frozen=True)
+class Compression:
+    """What was done, and how large its errors are.
+
+    Parameters
+    ----------
+    step : float
+        Width of the tables' intervals, Å.
+    table_error : float
+        Largest error of a tabulated net half-way between knots, relative to its largest value.
+    fused : bool
+        The points are evaluated by one native op; only with fitting type expansion.
+    """
+
+    step: float
+    table_error: float
+    fused: bool
+
+
+def compress(
+    source: str | Path, target: str | Path, step: float | None = None, tolerance: float = 1e-6
+) -> Compression:
+    """Write a compressed copy of a frozen model, with the same tensors.
+
+    Parameters
+    ----------
+    source, target : str or Path
+        Frozen models; `target` is replaced only when complete.
+    step : float, optional
+        Width of the tables' intervals, Å. By default the widest power of two whose table error is
+        below `tolerance`, or that which narrower ones improve no more (single precision).
+    tolerance : float
+        Relative error of the tables.
+
+    Raises
+    ------
+    InputError
+        `source` is not a frozen model or compressed already; a `step` that is not positive or
+        wider than the cut-off.
+    """
+    model = DeepDensity(source)
+    graph_def = read_graph(Path(source))
+    names = {node.name for node in graph_def.node}
+    if COMPRESSION in names:
+        raise InputError(f"{source}: is compressed already, expected a model of dd-tf freeze")
+    if step is not None and not 0 < step <= model.rcut:
+        raise InputError(f"step is {step} Å, expected more than 0 and at most {model.rcut} Å")
+    scopes = sorted(n.removesuffix("/values") for n in names if _is_embedding(n))
+    nets = [_Net(graph_def, scope, model) for scope in scopes]
+    step, errors = _choose_step(nets, step, tolerance)
+    for net in nets:
+        _put_table(graph_def, net, step)
+    result = Compression(step, max(errors, default=0.0), model.model_type == "expansion")
+    if result.fused:
+        graph_def = _with_fused_points(graph_def, model)
+    graph_def.node.extend(_constants({COMPRESSION: json.dumps(asdict(result))}))
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
+    return result
+
+
+def density_error(source: str | Path, target: str | Path, npoints: int = 4000) -> float:
+    """Largest difference of two models' densities, relative to the mean density.
+
+    The structure is made up: atoms of all types on a disordered lattice, 2.2 Å apart.
+    """
+    one, other = DeepDensity(source), DeepDensity(target)
+    rng = np.random.default_rng(0)
+    edge, spacing = 4, 2.2
+    sites = np.indices((edge,) * 3).reshape(3, -1).T * spacing
+    coord = sites + rng.normal(0, 0.15, sites.shape)
+    box = spacing * edge * np.eye(3)
+    atype = rng.integers(0, len(one.type_map), len(coord))
+    points = rng.uniform(0, spacing * edge, (npoints, 3))
+    expected = one.eval(coord, box, atype, points)
+    found = other.eval(coord, box, atype, points)
+    return float(np.abs(found - expected).max() / np.abs(expected).mean())
+
+
+def _is_embedding(name: str) -> bool:
+    scope, _, last = name.rpartition("/")
+    return last == "values" and scope.split("_")[0] == "embedding"
+
+
+class _Net:
+    """An embedding net of a frozen graph, as a function of distance and pair of types."""
+
+    def __init__(self, graph_def: tf.compat.v1.GraphDef, scope: str, model: DeepDensity):
+        self.scope, self.rcut = scope, model.rcut
+        self.ntypes = len(model.type_map) ** 2
+        graph = tf.Graph()
+        with graph.as_default():
+            part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [f"{scope}/values"])
+            tf.import_graph_def(part, name="")
+        self._session = tf.compat.v1.Session(graph=graph)
+        self.dtype = graph.get_tensor_by_name(f"{scope}/distance:0").dtype.as_numpy_dtype
+
+    def values(self, distance: np.ndarray) -> np.ndarray:
+        """(ntypes, n, nout) float64 at distances (n,) in Å."""
+        return np.array(
+            [
+                self._session.run(
+                    f"{self.scope}/values:0",
+                    {
+                        f"{self.scope}/distance:0": distance.astype(self.dtype),
+                        f"{self.scope}/type_pair:0": np.full(len(distance), k, np.int32),
+                    },
+                )
+                for k in range(self.ntypes)
+            ],
+            dtype=np.float64,
+        )
+
+    def table(self, step: float) -> np.ndarray:
+        """Coefficients (ntypes, nintervals, 6, nout) of the interpolating quintic spline."""
+        from scipy.interpolate import make_interp_spline
+
+        knots = step * np.arange(max(_TERMS, int(np.ceil(self.rcut / step))) + 1)
+        spline = make_interp_spline(knots, self.values(knots), k=_TERMS - 1, axis=1)
+        terms = [spline(knots[:-1], nu=k) / factorial(k) for k in range(_TERMS)]
+        return np.stack(terms, 2)
+
+    def error(self, step: float) -> float:
+        """Largest error of the table half-way between knots, relative to the largest value."""
+        coef = self.table(step)
+        middles = step * (np.arange(coef.shape[1]) + 0.5)
+        exact = self.values(middles)
+        found = np.einsum("tiko,k->tio", coef, (0.5 * step) ** np.arange(_TERMS))
+        return float(np.abs(found - exact).max() / np.abs(exact).max())
+
+
+def _choose_step(nets: list[_Net], step: float | None, tolerance: float) -> tuple:
+    """The step and the nets' table errors with it."""
+    if step is not None or not nets:
+        step = step or _WIDEST
+        return step, [net.error(step) for net in nets]
+    step = _WIDEST
+    errors = [net.error(step) for net in nets]
+    while max(errors) > tolerance and step > _FINEST:
+        finer = [net.error(step / 2) for net in nets]
+        if max(finer) > 0.7 * max(errors):
+            break
+        step, errors = step / 2, finer
+    return step, errors
+
+
+def _put_table(graph_def: tf.compat.v1.GraphDef, net: _Net, step: float) -> None:
+    """Make the net's output the look-up of a table; what it needed no more is cut off later."""
+    table = {f"{net.scope}/table": net.table(step).astype(net.dtype), f"{net.scope}/step": step}
+    graph_def.node.extend(_constants(table))
+    (node,) = [node for node in graph_def.node if node.name == f"{net.scope}/values"]
+    node.op = "DdTable"
+    inputs = ("distance", "type_pair", "table", "step")
+    node.input[:] = [f"{net.scope}/{name}" for name in inputs]
+    del node.attr["_output_shapes"]
+
+
+def _with_fused_points(graph_def, model: DeepDensity) -> tf.compat.v1.GraphDef:
+    """The graph with its point part, from t_point and atom_state/coef on, made anew."""
+    section = model.training_script["model"]
+    radial = RadialGrid(section["rcut_point"], section["nspline"]).parameters
+    kept = ["t_coord", "t_type", "t_box", "t_point", "atom_state/coef", "o_electrons"]
+    kept += [n.name for n in graph_def.node if n.name.startswith(("model_attr/", "train_attr/"))]
+    graph = tf.Graph()
+    with graph.as_default():
+        part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, kept)
+        tf.import_graph_def(part, name="")
+        inputs = [graph.get_tensor_by_name(f"{name}:0") for name in kept[:4]]
+        coef = graph.get_tensor_by_name("atom_state/coef:0")
+        batch = flat_batch(*inputs)
+        density = ops.density(batch, coef, radial)
+        density = tf.ensure_shape(density, [None, 2 if model.has_spin else 1])
+        named_outputs(density, ops.density_gradient(batch, coef, radial), inputs[3])
+    return graph.as_graph_def()
+
+
+def _constants(values: dict) -> list:
+    graph = tf.Graph()
+    with graph.as_default():
+        for name, value in values.items():
+            dtype = tf.float64 if isinstance(value, float) else None
+            tf.constant(value, dtype, name=name)
+    return list(graph.as_graph_def().node)

@@ -1,0 +1,95 @@
+// Points sorted into blocks that are compact in space, whatever their order was.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cell.h"
+#include "threads.h"
+
+namespace dd {
+
+class PointBlocks {
+ public:
+  // Points are wrapped into the cell. Blocks are no wider than `widest`.
+  PointBlocks(const double* points, int64_t npoints, const Cell& cell, double widest)
+      : wrapped_(npoints), order_(npoints) {
+    parallel_for(npoints, kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p)
+        wrapped_[p] = cell.wrapped({points[3 * p], points[3 * p + 1], points[3 * p + 2]});
+    });
+    sort(choose_bins(widest));
+  }
+
+  int64_t count() const { return static_cast<int64_t>(start_.size()) - 1; }
+  int64_t size(int64_t block) const { return start_[block + 1] - start_[block]; }
+  // Number of the block's k-th point as it was given.
+  int64_t point(int64_t block, int64_t k) const { return order_[start_[block] + k]; }
+
+  void positions(int64_t block, std::vector<double>* xyz) const {
+    for (int64_t k = 0; k < size(block); ++k)
+      for (int c = 0; c < 3; ++c) xyz[c][k] = wrapped_[point(block, k)][c];
+  }
+
+ private:
+  static constexpr int64_t kGrain = 4096;
+  static constexpr int64_t kTypical = 3000, kLargest = 8192;  // points a block
+
+  struct Grid {
+    Vec low;
+    double width;
+    int64_t count[3];
+  };
+
+  // Cubic bins that would hold kTypical points each if the points filled their bounding box.
+  Grid choose_bins(double widest) const {
+    Grid grid{{0, 0, 0}, widest, {1, 1, 1}};
+    if (wrapped_.empty()) return grid;
+    Vec high = grid.low = wrapped_[0];
+    for (const Vec& r : wrapped_)
+      for (int c = 0; c < 3; ++c) {
+        grid.low[c] = std::min(grid.low[c], r[c]);
+        high[c] = std::max(high[c], r[c]);
+      }
+    double volume = 1;
+    for (int c = 0; c < 3; ++c) volume *= std::max(high[c] - grid.low[c], 1e-3);
+    grid.width = std::min(widest, std::cbrt(volume * kTypical / wrapped_.size()));
+    // Sparse points must not get more bins than they justify.
+    for (;; grid.width *= 1.5) {
+      double bins = 1;
+      for (int c = 0; c < 3; ++c) bins *= std::floor((high[c] - grid.low[c]) / grid.width) + 1;
+      if (bins <= 64.0 + wrapped_.size()) break;
+    }
+    for (int c = 0; c < 3; ++c)
+      grid.count[c] = static_cast<int64_t>((high[c] - grid.low[c]) / grid.width) + 1;
+    return grid;
+  }
+
+  // Counting sort by bin; bins are cut into blocks of at most kLargest points.
+  void sort(const Grid& grid) {
+    std::vector<int32_t> bin(wrapped_.size());
+    parallel_for(wrapped_.size(), kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        int64_t at[3];
+        for (int c = 0; c < 3; ++c)
+          at[c] = std::min(static_cast<int64_t>((wrapped_[p][c] - grid.low[c]) / grid.width), grid.count[c] - 1);
+        bin[p] = static_cast<int32_t>((at[0] * grid.count[1] + at[1]) * grid.count[2] + at[2]);
+      }
+    });
+    std::vector<int64_t> first(grid.count[0] * grid.count[1] * grid.count[2] + 1, 0);
+    for (const int32_t b : bin) ++first[b + 1];
+    start_.push_back(0);
+    for (size_t b = 1; b < first.size(); ++b) {
+      for (int64_t left = first[b]; left > 0; left -= kLargest) start_.push_back(start_.back() + std::min(left, kLargest));
+      first[b] += first[b - 1];
+    }
+    for (size_t p = 0; p < bin.size(); ++p) order_[first[bin[p]]++] = static_cast<int32_t>(p);
+  }
+
+  std::vector<Vec> wrapped_;
+  std::vector<int32_t> order_;
+  std::vector<int64_t> start_;  // first place in order_ of each block
+};
+
+}  // namespace dd
