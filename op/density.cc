@@ -33,9 +33,14 @@ template <typename T> struct Call {
   const T* coef;
 };
 
-// A point seen from an atom: softened direction and place in its interval of the radial splines.
-template <typename T> struct alignas(4 * sizeof(T)) Placed {
-  T u[3], v;
+// Points seen from an atom: softened direction and place in an interval of the radial splines.
+template <typename T> struct Placed {
+  std::vector<T> u[3], v;
+
+  void resize(int64_t n) {
+    for (auto& x : u) x.resize(n);
+    v.resize(n);
+  }
 };
 
 // Scratch of one thread.
@@ -43,10 +48,10 @@ template <typename T> struct Scratch {
   std::vector<double> x[3];        // positions of the block's points
   std::vector<int64_t> images;     // within reach of the block
   std::vector<int32_t> interval;   // of each point; nspline: out of reach
-  std::vector<Placed<T>> placed;
+  Placed<T> placed;
   std::vector<int32_t> count[4];   // points of each interval
   std::vector<int64_t> start;      // first lane of each interval's group
-  std::vector<Placed<T>> grouped;  // the points within reach, by interval
+  Placed<T> grouped;               // the points within reach, by interval
   std::vector<int32_t> point;      // and their numbers in the block
   std::vector<T> padded_coef;      // of intervals whose last splines are not there
   std::vector<double> sum;         // (points + 1, noutput); the last row takes what padding lanes add
@@ -57,7 +62,10 @@ template <typename T> DD_INLINE void place(const Basis& basis, const Vec& image,
   const double* __restrict y = s.x[1].data();
   const double* __restrict z = s.x[2].data();
   int32_t* __restrict interval = s.interval.data();
-  Placed<T>* __restrict placed = s.placed.data();
+  T* __restrict ux = s.placed.u[0].data();
+  T* __restrict uy = s.placed.u[1].data();
+  T* __restrict uz = s.placed.u[2].data();
+  T* __restrict v = s.placed.v.data();
   const T soft = static_cast<T>(basis.soft), scale = static_cast<T>(basis.scale);
   const double x0 = image[0], y0 = image[1], z0 = image[2];
   const int32_t nspline = basis.nspline;
@@ -69,10 +77,10 @@ template <typename T> DD_INLINE void place(const Basis& basis, const Vec& image,
     const T t = (q - soft) * scale;
     const int32_t k = static_cast<int32_t>(t);
     interval[p] = k < nspline ? k : nspline;
-    placed[p].u[0] = dx * inv_q;
-    placed[p].u[1] = dy * inv_q;
-    placed[p].u[2] = dz * inv_q;
-    placed[p].v = t - static_cast<T>(k);
+    ux[p] = dx * inv_q;
+    uy[p] = dy * inv_q;
+    uz[p] = dz * inv_q;
+    v[p] = t - static_cast<T>(k);
   }
 }
 
@@ -98,18 +106,19 @@ template <typename T> DD_INLINE void group_by_interval(const Basis& basis, int64
   for (int k = 0; k < nspline; ++k) {
     const int64_t end = start[k] + s.count[0][k] + s.count[1][k] + s.count[2][k] + s.count[3][k];
     const int64_t padded = (end + kWidth<T> - 1) / kWidth<T> * kWidth<T>;
-    std::fill(s.grouped.begin() + end, s.grouped.begin() + padded, Placed<T>{});
+    for (auto* x : {&s.grouped.u[0], &s.grouped.u[1], &s.grouped.u[2], &s.grouped.v})
+      std::fill(x->begin() + end, x->begin() + padded, T{0});
     std::fill(s.point.begin() + end, s.point.begin() + padded, static_cast<int32_t>(npoints));
     start[k + 1] = padded;
   }
-  const Placed<T>* __restrict placed = s.placed.data();
-  Placed<T>* __restrict grouped = s.grouped.data();
+  const T* __restrict from[4] = {s.placed.u[0].data(), s.placed.u[1].data(), s.placed.u[2].data(), s.placed.v.data()};
+  T* __restrict to[4] = {s.grouped.u[0].data(), s.grouped.u[1].data(), s.grouped.u[2].data(), s.grouped.v.data()};
   int32_t* __restrict point = s.point.data();
   for (int64_t p = 0; p < npoints; ++p) {
     if (interval[p] == nspline) continue;
-    const int64_t to = start[interval[p]]++;
-    grouped[to] = placed[p];
-    point[to] = static_cast<int32_t>(p);
+    const int64_t lane = start[interval[p]]++;
+    for (int k = 0; k < 4; ++k) to[k][lane] = from[k][p];
+    point[lane] = static_cast<int32_t>(p);
   }
   // Each start has moved past its group's last point: the next group's first lane follows.
   for (int k = nspline; k > 0; --k) start[k] = (start[k - 1] + kWidth<T> - 1) / kWidth<T> * kWidth<T>;
@@ -127,18 +136,9 @@ DD_INLINE const T* interval_rows(const Basis& basis, const T* coef, int interval
   return s.padded_coef.data();
 }
 
-// Lanes of the points [at, at + width).
-template <typename T> struct Lanes {
-  Vector<T> u[3], v;
-};
-template <typename T> DD_INLINE Lanes<T> load(const Placed<T>* from) {
-  T rows[4][kWidth<T>];
-  for (int w = 0; w < kWidth<T>; ++w) {
-    for (int c = 0; c < 3; ++c) rows[c][w] = from[w].u[c];
-    rows[3][w] = from[w].v;
-  }
-  Lanes<T> lanes;
-  __builtin_memcpy(&lanes, rows, sizeof lanes);
+template <typename T> DD_INLINE Vector<T> load(const std::vector<T>& from, int64_t at) {
+  Vector<T> lanes;
+  __builtin_memcpy(&lanes, from.data() + at, sizeof lanes);
   return lanes;
 }
 
@@ -170,15 +170,16 @@ template <int fixed_lmax> struct Values {
   template <typename T>
   static DD_INLINE void add(const Basis& basis, const T* coef, Scratch<T>& s) {
     const int lmax = fixed_lmax == kAnyLmax ? basis.lmax : fixed_lmax, nlm = (lmax + 1) * (lmax + 1);
+    const std::vector<T>* u = s.grouped.u;
     Vector<T> S[kMaxNlm][1], g[4], weight[4];
     for (int interval = 0; interval < basis.nspline; ++interval) {
       if (s.start[interval] == s.start[interval + 1]) continue;
       for (int c = 0; c < basis.nchannel; ++c) {
         const T* rows = interval_rows(basis, coef + c * basis.per_channel(), interval, s);
         for (int64_t at = s.start[interval]; at < s.start[interval + 1]; at += kWidth<T>) {
-          const Lanes<T> lanes = load(s.grouped.data() + at);
-          harmonics<Vector<T>, 1>(lmax, &lanes.u[0], &lanes.u[1], &lanes.u[2], S);
-          spline_weights(lanes.v, weight);
+          const Vector<T> x = load(u[0], at), y = load(u[1], at), z = load(u[2], at);
+          harmonics<Vector<T>, 1>(lmax, &x, &y, &z, S);
+          spline_weights(load(s.grouped.v, at), weight);
           contract<T>(rows, nlm, S, g);
           const Vector<T> value = weight[0] * g[0] + weight[1] * g[1] + weight[2] * g[2] + weight[3] * g[3];
           scatter<T>(value, s.point.data() + at, c, basis.nchannel, s.sum.data());
@@ -199,11 +200,11 @@ template <int fixed_lmax> struct Gradients {
       if (s.start[interval] == s.start[interval + 1]) continue;
       const T* rows = interval_rows(basis, coef, interval, s);
       for (int64_t at = s.start[interval]; at < s.start[interval + 1]; at += kWidth<T>) {
-        const Lanes<T> lanes = load(s.grouped.data() + at);
-        const Vector<T>* u = lanes.u;
+        const Vector<T> v = load(s.grouped.v, at);
+        const Vector<T> u[3] = {load(s.grouped.u[0], at), load(s.grouped.u[1], at), load(s.grouped.u[2], at)};
         harmonics<Vector<T>, 1>(lmax, &u[0], &u[1], &u[2], S);
-        spline_weights(lanes.v, weight);
-        spline_slopes(lanes.v, slope);
+        spline_weights(v, weight);
+        spline_slopes(v, slope);
         contract<T>(rows, nlm, S, g);
         const Vector<T> gt = scale * (slope[0] * g[0] + slope[1] * g[1] + slope[2] * g[2] + slope[3] * g[3]);
         for (int k = 0; k < nlm; ++k)
@@ -213,7 +214,7 @@ template <int fixed_lmax> struct Gradients {
         harmonics_pullback<Vector<T>>(lmax, u, &S[0][0], gS, gu);
         // dt/dd = scale u;  du_a/dd_b = (delta_ab - u_a u_b) / q
         const Vector<T> along = gu[0] * u[0] + gu[1] * u[1] + gu[2] * u[2];
-        const Vector<T> inv_q = 1 / (soft + (static_cast<T>(interval) + lanes.v) / scale);
+        const Vector<T> inv_q = 1 / (soft + (static_cast<T>(interval) + v) / scale);
         for (int b = 0; b < 3; ++b) {
           const Vector<T> value = gt * u[b] + (gu[b] - along * u[b]) * inv_q;
           scatter<T>(value, s.point.data() + at, b, 3, s.sum.data());
@@ -265,10 +266,12 @@ DD_CLONES void gradients(const Block<double>& block, Scratch<double>& s) { block
 template <typename T> void prepare(const Basis& basis, int64_t npoints, int noutput, Scratch<T>& s) {
   const int64_t lanes = npoints + int64_t{basis.nspline} * kWidth<T>;
   for (auto& x : s.x) x.resize(npoints);
-  s.interval.resize(npoints), s.placed.resize(npoints);
+  s.interval.resize(npoints);
+  s.placed.resize(npoints);
   for (auto& count : s.count) count.resize(basis.nspline + 1);
   s.start.resize(basis.nspline + 1);
-  s.grouped.resize(lanes), s.point.resize(lanes);
+  s.grouped.resize(lanes);
+  s.point.resize(lanes);
   s.padded_coef.resize(4 * basis.nlm);
   s.sum.assign((npoints + 1) * noutput, 0.0);
 }
