@@ -17,7 +17,7 @@ from deepdensity_tf.utils.errors import InputError
 SPACING = 10.0
 # A box so wide in y and z that no image comes near.
 WIDTH = 1000.0
-PUSH = 1.0
+TYPES = "AB"
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,7 @@ class Kind:
     Parameters
     ----------
     sigma : tuple of float
-        Widths of the nuclei; two: the first half of the atoms has the first, type A, the second
-        half the other, type B.
+        Widths of the nuclei of type A and, if there is a second, of type B.
     temperature : float
         Of the electrons, K.
     stiffness : float
@@ -50,8 +49,8 @@ KINDS = {
 }
 
 
-def make_chain(kind: Kind, natoms: int) -> Chain:
-    """The chain of `natoms` atoms.
+def blocks(kind: Kind, natoms: int) -> str:
+    """Types of a chain of equal blocks, "AAAABBBB" for 8 atoms of two types.
 
     Raises
     ------
@@ -61,7 +60,22 @@ def make_chain(kind: Kind, natoms: int) -> Chain:
     ntypes = len(kind.sigma)
     if natoms < ntypes or natoms % ntypes:
         raise InputError(f"natoms: found {natoms}, expected a multiple of {ntypes}")
-    return Chain(SPACING * natoms, tuple(np.repeat(kind.sigma, natoms // ntypes)), kind.temperature)
+    return "".join(name * (natoms // ntypes) for name in TYPES[:ntypes])
+
+
+def make_chain(kind: Kind, types: str) -> Chain:
+    """The chain with atoms of the given types, "AAB" for instance, from left to right.
+
+    Raises
+    ------
+    InputError
+        If a type is not one of the kind's.
+    """
+    known = TYPES[: len(kind.sigma)]
+    if not types or set(types) - set(known):
+        raise InputError(f"types: found {types!r}, expected letters of {known}")
+    sigma = tuple(kind.sigma[known.index(name)] for name in types)
+    return Chain(SPACING * len(types), sigma, kind.temperature)
 
 
 def sites(chain: Chain) -> np.ndarray:
@@ -78,41 +92,51 @@ class Start:
     seed : int
         The same seed gives the same trajectory.
     displacement, velocity : float
-        Standard deviations, each atom on its own. The first atom is pushed by +1 on top.
+        Standard deviations, each atom on its own.
+    push : float
+        Displacement of the first atom on top.
     """
 
     seed: int
     displacement: float = 0.3
     velocity: float = 0.02
+    push: float = 1.0
 
 
-def trajectory(
-    kind: Kind, natoms: int, start: Start, nframes: int, stride: int, timestep: float
-) -> list[Snapshot]:
-    """Snapshots `stride` steps apart; the first one is the start."""
-    chain = make_chain(kind, natoms)
+@dataclass(frozen=True)
+class Steps:
+    """Which moments of a trajectory are kept: `nframes`, `stride` steps of `timestep` apart."""
+
+    nframes: int
+    stride: int = 5
+    timestep: float = 2.0
+
+
+def trajectory(kind: Kind, types: str, start: Start, steps: Steps) -> list[Snapshot]:
+    """Snapshots of the chain of the given types; the first one is the start."""
+    chain = make_chain(kind, types)
     rest = sites(chain)
     rng = np.random.default_rng(start.seed)
-    positions = rest + rng.normal(0, start.displacement, natoms)
-    positions[0] += PUSH
-    velocities = rng.normal(0, start.velocity, natoms)
-    moments = run(chain, positions, velocities, timestep, Tether(rest, kind.stiffness))
-    return list(islice(moments, 0, nframes * stride, stride))[:nframes]
+    positions = rest + rng.normal(0, start.displacement, chain.natoms)
+    positions[0] += start.push
+    velocities = rng.normal(0, start.velocity, chain.natoms)
+    moments = run(chain, positions, velocities, steps.timestep, Tether(rest, kind.stiffness))
+    return list(islice(moments, 0, (steps.nframes - 1) * steps.stride + 1, steps.stride))
 
 
-def write_chain(path: str | os.PathLike, kind: Kind, snapshots: Sequence[Snapshot]) -> None:
+def write_chain(
+    path: str | os.PathLike, kind: Kind, types: str, snapshots: Sequence[Snapshot]
+) -> None:
     """Write snapshots as a 3D system with y = z = 0: loose points, a box wide in y and z.
 
     Lengths stand for Å; the density is in electrons per length, energies and forces are in the
     model's Hartree. The forces are those of the electrons and nuclei, without springs.
     """
-    natoms = len(snapshots[0].positions)
-    chain = make_chain(kind, natoms)
-    symbols = [chr(ord("A") + kind.sigma.index(sigma)) for sigma in chain.sigma]
+    chain = make_chain(kind, types)
     nframes = len(snapshots)
     write_system(
         path,
-        symbols,
+        types,
         _on_x_axis([moment.positions % chain.length for moment in snapshots]),
         np.tile(np.diag([chain.length, WIDTH, WIDTH]), (nframes, 1, 1)),
         {

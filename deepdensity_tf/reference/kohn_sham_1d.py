@@ -41,6 +41,9 @@ MIXING_DEPTH = 20
 MAX_ITERATIONS = 300
 # Metals have converged by then; others get the preconditioner of their own response.
 SLOW = 15
+# From then on a change above ASTRAY and above that of the best trial is undone, and the step tried
+# shorter. Smaller ones are the mixing's own business.
+ASTRAY, SHORTER = 0.1, 0.3
 # Occupations below exp(-TAIL) = 6e-16 do not count.
 TAIL = 35.0
 
@@ -215,8 +218,7 @@ def solve(
         )
     nuclei, nuclei_gradient = chain.nuclei(positions)
     trial = np.zeros_like(chain.grid) if start is None else start.potential
-    preconditioner = _kerker(chain) if start is None else start.preconditioner
-    mixer = _AndersonMixer(preconditioner)
+    search = _Search(chain, _kerker(chain) if start is None else start.preconditioner)
     for iteration in range(1, MAX_ITERATIONS + 1):
         electrons = _diagonalise(chain, trial)
         result = chain.field(electrons.density + nuclei)
@@ -224,9 +226,7 @@ def solve(
         change = chain.norm_of_source(residual) / np.linalg.norm(electrons.density)
         if change <= tolerance:
             break
-        if iteration % SLOW == 0:
-            mixer = _AndersonMixer(_inverse_dielectric(chain, trial))
-        trial = mixer.next(trial, residual)
+        trial = search.next(trial, residual, change)
     else:
         raise NotConverged(f"relative change {change:.1e} after {iteration} iterations")
     dx = chain.spacing
@@ -244,7 +244,7 @@ def solve(
         potential=result,
         gap=electrons.gap,
         iterations=iteration,
-        preconditioner=mixer.preconditioner,
+        preconditioner=search.preconditioner,
     )
 
 
@@ -314,6 +314,57 @@ def _inverse_dielectric(chain: Chain, potential: np.ndarray) -> np.ndarray:
     basis = np.hstack([np.cos(angles), -np.sin(angles)]) * np.sqrt(2 / len(chain.grid))
     correction = np.linalg.inv(dielectric) - np.eye(len(chi))
     return np.eye(len(chain.grid)) + basis @ correction @ basis.T
+
+
+class _Search:
+    """Trial potentials by Anderson mixing, which goes back where it goes astray.
+
+    Charge that sloshes between far ends of a long chain overshoots: the search then returns to the
+    best trial so far, takes the preconditioner of the response there and a shorter step.
+
+    Parameters
+    ----------
+    chain : Chain
+        What is solved for.
+    preconditioner : np.ndarray
+        (npoints, npoints), to begin with.
+    """
+
+    def __init__(self, chain: Chain, preconditioner: np.ndarray):
+        self._chain = chain
+        self._mixer = _AndersonMixer(preconditioner)
+        self._age, self._renewed = 0, False
+        self._best, self._smallest = None, np.inf
+        self._step, self._share = None, 1.0
+
+    @property
+    def preconditioner(self) -> np.ndarray:
+        """(npoints, npoints), the one in use."""
+        return self._mixer.preconditioner
+
+    def next(self, trial: np.ndarray, residual: np.ndarray, change: float) -> np.ndarray:
+        """The trial after `trial`, whose residual and relative change of the density are given."""
+        if self._renewed and change > max(ASTRAY, self._smallest):
+            return self._shorter_step()
+        if change < self._smallest:
+            self._best, self._smallest = (trial, residual), change
+        self._age += 1
+        if self._age == SLOW:
+            self._renew(trial)
+        self._share = 1.0
+        return self._mixer.next(trial, residual)
+
+    def _shorter_step(self) -> np.ndarray:
+        trial, residual = self._best
+        if self._share == 1.0:
+            self._renew(trial)
+            self._step = self._mixer.next(trial, residual) - trial
+        self._share *= SHORTER
+        return trial + self._share * self._step
+
+    def _renew(self, trial: np.ndarray) -> None:
+        self._mixer = _AndersonMixer(_inverse_dielectric(self._chain, trial))
+        self._age, self._renewed = 0, True
 
 
 class _AndersonMixer:
