@@ -226,9 +226,9 @@ def solve(
         change = chain.norm_of_source(residual) / np.linalg.norm(electrons.density)
         if change <= tolerance:
             break
+        if iteration == MAX_ITERATIONS:
+            raise NotConverged(f"relative change {change:.1e} after {iteration} iterations")
         trial = search.next(trial, residual, change)
-    else:
-        raise NotConverged(f"relative change {change:.1e} after {iteration} iterations")
     dx = chain.spacing
     # With the trial's own band energy the error is of second order in the residual.
     energy = (
@@ -346,7 +346,8 @@ class _Search:
         """The trial after `trial`, whose residual and relative change of the density are given."""
         if self._renewed and change > max(ASTRAY, self._smallest):
             return self._shorter_step()
-        if change < self._smallest:
+        # A shorter step that is good enough moves the base, lest the search goes round in circles.
+        if change < self._smallest or self._share < 1:
             self._best, self._smallest = (trial, residual), change
         self._age += 1
         if self._age == SLOW:

@@ -17,8 +17,8 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,8 +48,7 @@ BLOCKS_OF_EIGHT = (
 WIDE = {"displacement": 0.6, "velocity": 0.04}
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(NamedTuple):
     """One trajectory of `--all`."""
 
     name: str

@@ -120,6 +120,28 @@ def test_a_start_nearby_gives_the_same_sooner(chain):
     assert warm.iterations <= cold.iterations
 
 
+def test_overshoots_are_taken_back():
+    """Once renewed, the search returns towards the best trial, by ever shorter steps."""
+    chain = CHAINS["mixed"]
+    search = kohn_sham_1d._Search(chain, np.eye(len(chain.grid)))
+    best = np.zeros_like(chain.grid)
+    residual = np.cos(2 * np.pi / chain.length * chain.grid)
+    search.next(best, residual, 0.05)
+    search._renew(best)
+    lengths = [np.linalg.norm(search.next(best + 9, 9 * residual, 0.5) - best) for _ in range(3)]
+    assert lengths[1:] == pytest.approx([0.3 * lengths[0], 0.09 * lengths[0]])
+    # Mild growth is left to the mixing.
+    assert np.linalg.norm(search.next(best + 0.01, residual, 0.06) - best) > lengths[0]
+
+
+@pytest.mark.slow
+def test_long_mixed_chain_converges_from_scratch():
+    """64 atoms of two types at rest: charge sloshes between the blocks."""
+    chain = Chain(640, (1.0,) * 32 + (6.0,) * 32)
+    solution = solve(chain, 10 * np.arange(64) + 5.5)
+    assert solution.density.sum() * chain.spacing == pytest.approx(128, abs=1e-10)
+
+
 def test_not_converged(monkeypatch):
     monkeypatch.setattr(kohn_sham_1d, "MAX_ITERATIONS", 3)
     with pytest.raises(NotConverged, match="after 3 iterations"):
