@@ -205,11 +205,10 @@ def test_all_skips_what_exists(tmp_path, monkeypatch, capsys):
     script = _script("make_data")
     metal = KINDS["metal"]
     recipes = [script.Recipe(f"train8/{n}", "AA", Start(n), Steps(1)) for n in (1, 2)]
-    monkeypatch.setattr(script, "KINDS", {"metal": metal})
     monkeypatch.setattr(script, "standard", lambda kind: iter(recipes))
     (tmp_path / "metal" / "train8").mkdir(parents=True)
     script.make(metal, recipes[0], tmp_path / "metal" / "train8" / "1")
-    monkeypatch.setattr(sys, "argv", ["make_data.py", "--all", "-o", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["make_data.py", "--all", "metal", "-o", str(tmp_path)])
     script.main()
     assert "exists already" in capsys.readouterr().out
     assert (tmp_path / "metal" / "train8" / "2" / "type.raw").is_file()
@@ -223,6 +222,19 @@ def test_locality_script(monkeypatch, capsys):
     assert [float(row.split()[0]) for row in rows] == [0, 10, 20, 30]
     assert len([line for line in lines if "NMAE 0.0e+00 %" in line]) == 2  # once is no repetition
     assert len([line for line in lines if "each way" in line]) == 3
+
+
+def test_plot_shows_the_difference(tmp_path):
+    from deepdensity_tf.data.system import DensitySystem
+
+    kind = KINDS["mixed"]
+    write_chain(tmp_path / "m", kind, "AABB", trajectory(kind, "AABB", Start(0), Steps(1)))
+    frame = DensitySystem(tmp_path / "m").frame(0)
+    figure = _script("plot").draw(frame, frame.density + 0.25, ["A", "B"])
+    above, below = figure.axes
+    np.testing.assert_array_equal(above.lines[0].get_ydata(), frame.density)
+    np.testing.assert_allclose(below.lines[0].get_ydata(), 0.25)
+    np.testing.assert_array_equal(above.lines[3].get_xdata(), frame.coord[2:, 0])
 
 
 def _script(name: str):
