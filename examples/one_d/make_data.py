@@ -4,11 +4,11 @@ Example: python make_data.py --kind insulator --natoms 8 --nframes 40 --seed 1 -
          python make_data.py --kind mixed --types AABBBBBB -o train8
          python make_data.py --all mixed -o data   (data/mixed/train8, valid8, test8, ...)
 
-Different seeds are different trajectories. The textbook one, atom 1 pushed
-out of a chain at rest: --displacement 0 --velocity 0 --timestep 0.01 --stride 1000. For each system
-one line is printed: frames, atoms, the NMAE of a constant density (what every model must be
-compared with), and the seconds it took. --all makes the standard systems of the kinds named, or of
-all: two to six minutes each on one core; what is there already is left alone.
+Different seeds are different trajectories. The plain one, atom 1 pushed out of a chain at rest:
+--displacement 0 --velocity 0 --timestep 0.01 --stride 1000. For each system one line is printed:
+frames, atoms, the NMAE of a constant density (what every model must be compared with), and the
+seconds it took. --all makes the standard systems of the kinds named, or of all: three to six
+minutes each on one core; what is there already is left alone.
 """
 
 from __future__ import annotations
