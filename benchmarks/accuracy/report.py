@@ -21,9 +21,9 @@ Made by `python benchmarks/accuracy/run.py --data DATA` (also `--curve`, `--abla
 `python benchmarks/accuracy/report.py`, on a machine with 2 cores. NMAE = 100 sum|rho - rho_ref| /
 sum|rho_ref| over the full grid, mean over the structures of a set; none of those tested was
 trained on. "Constant" is the NMAE of the reference's own mean density. Inputs are in
-`inputs/`; `examples/data_recipes` and `examples/one_d` make the data. What no local model trained on 8
-atoms can know of longer one-dimensional chains is in `examples/one_d/README.md`: 0.05 % for insulator2,
-0.12 to 0.26 % for the mixed chain.
+`inputs/`; `examples/data_recipes` and `examples/one_d` make the data. What no local model trained
+on 8 atoms can know of longer one-dimensional chains is in `examples/one_d/README.md`: 0.05 % for
+insulator2, 0.12 to 0.26 % for the mixed chain.
 """
 
 
