@@ -64,10 +64,15 @@ def systems_table(found: dict) -> str:
             asked = "" if test["asked"] is None else f"{test['asked']:g}"
             lines.append(
                 f"| {name} | {frames} | {result['parameters']:,} | {result['seconds']:.0f} | "
-                f"{test['label']} | {test['nframes']} | **{test['nmae']:.3f}** | {asked} | "
-                f"{test['nmae_worst']:.3f} | {test['rmse']:.2e} | {test['constant_nmae']:.2f} |"
+                f"{test['label']} | {test['nframes']} | **{percent(test['nmae'])}** | {asked} | "
+                f"{percent(test['nmae_worst'])} | {test['rmse']:.2e} | {test['constant_nmae']:.2f} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def percent(value: float) -> str:
+    """Three decimals, or two digits where these would show nothing."""
+    return f"{value:.3f}" if value >= 0.01 else f"{value:.1e}"
 
 
 def derived_table(found: dict) -> str:
@@ -82,12 +87,12 @@ def derived_table(found: dict) -> str:
         for test in result["tests"]:
             if "hartree" not in test:
                 continue
-            percent = 100 * test["electrons_error"] / test["electrons"]
+            charge = 100 * test["electrons_error"] / test["electrons"]
             dipole = f"{test['dipole']:.4f}" if "dipole" in test else ""
             error = f"{test['dipole_error']:.4f}" if "dipole" in test else ""
             spin = f"{test['spin_nmae']:.2f}" if "spin_nmae" in test else ""
             lines.append(
-                f"| {name} | {test['label']} | {test['electrons']:.2f} | {percent:.3f} | "
+                f"| {name} | {test['label']} | {test['electrons']:.2f} | {charge:.3f} | "
                 f"{test['hartree']:.2f} | {test['hartree_error']:.4f} | {dipole} | {error} | "
                 f"{spin} |"
             )
