@@ -65,7 +65,8 @@ def systems_table(found: dict) -> str:
             lines.append(
                 f"| {name} | {frames} | {result['parameters']:,} | {result['seconds']:.0f} | "
                 f"{test['label']} | {test['nframes']} | **{percent(test['nmae'])}** | {asked} | "
-                f"{percent(test['nmae_worst'])} | {test['rmse']:.2e} | {test['constant_nmae']:.2f} |"
+                f"{percent(test['nmae_worst'])} | {test['rmse']:.2e} | "
+                f"{test['constant_nmae']:.2f} |"
             )
     return "\n".join(lines) + "\n"
 
