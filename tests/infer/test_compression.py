@@ -1,0 +1,131 @@
+"""Compressed models against those they come from."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deepdensity_tf.infer.compression import COMPRESSION, compress, density_error
+from deepdensity_tf.infer.deep_density import DeepDensity, read_graph
+from deepdensity_tf.main import main
+
+BOX = np.array([[4.1, 0.2, -0.3], [0.9, 4.6, 0.1], [-0.7, 0.4, 5.0]])
+COORD = np.array([[0.5, 0.5, 0.5], [1.6, 0.6, 0.5], [3.0, 3.0, 2.8], [0.4, 2.5, 4.0]])
+ATYPE = np.array([0, 1, 0, 1])
+PAIR = {"type": "pair", "neuron": [12, 12], "nradial": 6}
+SE_E2_A = {"type": "se_e2_a", "rcut": 3.5, "rcut_smth": 0.5, "neuron": [8, 8], "axis_neuron": 4}
+
+
+@pytest.mark.parametrize(
+    "changes, fused",
+    [
+        ({}, True),
+        ({"spin": True}, True),
+        ({"electrons": [4.0, 1.0]}, True),
+        ({"descriptor": SE_E2_A}, True),
+        ({"fitting_net": PAIR}, False),
+        ({"precision": "float32"}, True),
+    ],
+    ids=lambda value: str(value),
+)
+def test_same_density_gradient_and_metadata(make_frozen, tmp_path, changes, fused):
+    source = make_frozen(**changes)
+    target = tmp_path / "compressed.pb"
+    result = compress(source, target)
+    assert result.fused is fused
+    one, other = DeepDensity(source), DeepDensity(target)
+    assert (one.type_map, one.rcut, one.rcut_point) == (
+        other.type_map,
+        other.rcut,
+        other.rcut_point,
+    )
+    assert (one.training_script, one.info) == (other.training_script, other.info)
+    points = np.random.default_rng(0).uniform(-5, 9, (300, 3))
+    # Single precision nets carry seven digits; the table's error is on top.
+    tolerance = 20 * (result.table_error + (2e-7 if changes.get("precision") else 1e-12))
+    for box in (None, BOX):
+        expected = one.eval(COORD, box, ATYPE, points)
+        mean = np.abs(expected).mean()
+        np.testing.assert_allclose(
+            other.eval(COORD, box, ATYPE, points), expected, rtol=0, atol=tolerance * mean
+        )
+        slope = one.eval_gradient(COORD, box, ATYPE, points)
+        np.testing.assert_allclose(
+            other.eval_gradient(COORD, box, ATYPE, points),
+            slope,
+            rtol=0,
+            atol=tolerance * np.abs(slope).max(),
+        )
+        if "spin" in changes:
+            spin = one.eval_spin(COORD, box, ATYPE, points)
+            np.testing.assert_allclose(
+                other.eval_spin(COORD, box, ATYPE, points),
+                spin,
+                rtol=0,
+                atol=tolerance * np.abs(spin).max(),
+            )
+    if fused:
+        np.testing.assert_allclose(
+            other.eval_electrons(COORD, BOX, ATYPE),
+            one.eval_electrons(COORD, BOX, ATYPE),
+            rtol=1e-5,
+        )
+
+
+def test_no_net_of_distances_and_no_pairs_of_points_are_left(frozen_model, tmp_path):
+    compress(frozen_model, tmp_path / "compressed.pb")
+    ops = [node.op for node in read_graph(tmp_path / "compressed.pb").node]
+    assert ops.count("DdTable") == 2  # two passes
+    assert ops.count("DdDensity") == ops.count("DdDensityGrad") == 1
+    assert ops.count("DdNeighborList") == 1 and "DdExpansion" not in ops
+    assert "Exp" not in ops  # the Gaussians of the embedding nets
+
+
+def test_finer_steps_have_smaller_errors(frozen_model, tmp_path):
+    errors = [
+        compress(frozen_model, tmp_path / "c.pb", step=step).table_error for step in (0.5, 0.25)
+    ]
+    # Order six in the step.
+    assert errors[1] < errors[0] / 20
+
+
+def test_whole_grid_in_chunks(frozen_model, tmp_path):
+    compress(frozen_model, tmp_path / "compressed.pb")
+    model = DeepDensity(tmp_path / "compressed.pb")
+    grid = model.eval_grid(COORD, BOX, ATYPE, (20, 21, 22))
+    small = DeepDensity(tmp_path / "compressed.pb", max_pairs=2000)
+    np.testing.assert_array_equal(grid, small.eval_grid(COORD, BOX, ATYPE, (20, 21, 22)))
+
+
+def test_points_without_neighbours_and_on_nuclei(frozen_model, tmp_path):
+    compress(frozen_model, tmp_path / "compressed.pb")
+    model = DeepDensity(tmp_path / "compressed.pb")
+    points = np.concatenate([COORD, COORD + 100])
+    density = model.eval(COORD, None, ATYPE, points)
+    assert np.isfinite(density).all() and (density[:4] != 0).all()
+    np.testing.assert_array_equal(density[4:], 0)
+    assert np.isfinite(model.eval_gradient(COORD, None, ATYPE, points)).all()
+
+
+def test_command(frozen_model, tmp_path, capsys):
+    target = tmp_path / "compressed.pb"
+    assert main(["compress", "-i", str(frozen_model), "-o", str(target)]) == 0
+    assert "density error" in capsys.readouterr().out
+    assert density_error(frozen_model, target) < 1e-5
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.import_graph_def(read_graph(target), name="")
+    with tf.compat.v1.Session(graph=graph) as session:
+        assert json.loads(session.run(f"{COMPRESSION}:0"))["fused"] is True
+
+
+def test_refusals(frozen_model, tmp_path, capsys):
+    target = tmp_path / "compressed.pb"
+    assert main(["compress", "-i", str(frozen_model), "-o", str(target), "-s", "9"]) == 2
+    assert "step is 9.0 Å, expected more than 0 and at most 3.5 Å" in capsys.readouterr().err
+    assert not target.exists()
+    compress(frozen_model, target)
+    assert main(["compress", "-i", str(target), "-o", str(tmp_path / "again.pb")]) == 2
+    assert "is compressed already" in capsys.readouterr().err
+    assert not (tmp_path / "again.pb").exists()
