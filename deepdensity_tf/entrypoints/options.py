@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deepdensity_tf.infer.deep_density import DeepDensity
+    from deepdensity_tf.infer.grids import GridOptions
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +32,16 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """-m MODEL."""
     parser.add_argument("-m", "--model", required=True, metavar="FILE", help="frozen model")
+
+
+def load_model(path: str) -> DeepDensity:
+    """A frozen model; TensorFlow starts here."""
+    from deepdensity_tf.utils.log import import_tensorflow
+
+    import_tensorflow()
+    from deepdensity_tf.infer.deep_density import DeepDensity
+
+    return DeepDensity(path)
 
 
 def add_systems(parser: argparse.ArgumentParser, frames: str = ":") -> None:
@@ -72,3 +87,38 @@ positive_float = checked(float, _finite_positive, "a number above 0")
 output_file = checked(
     str, lambda path: Path(path).parent.is_dir(), "a file name in a folder that exists"
 )
+
+
+def add_grid(parser: argparse.ArgumentParser) -> None:
+    """Options of the grid a structure's density is put on, and --nopbc."""
+    grid = parser.add_mutually_exclusive_group()
+    grid.add_argument(
+        "--grid", nargs=3, type=positive_int, metavar=("NX", "NY", "NZ"), help="numbers of points"
+    )
+    grid.add_argument(
+        "--spacing",
+        type=positive_float,
+        metavar="Å",
+        help="largest distance of points; their numbers become products of 2, 3, 5, 7 "
+        "(default: the grid of a density system, else 0.1)",
+    )
+    grid.add_argument("--like", metavar="FILE", help="grid and cell of this cube or CHGCAR file")
+    parser.add_argument(
+        "--pad",
+        type=positive_float,
+        metavar="Å",
+        help="box around a molecule: distance from the outermost atoms (4); also in place "
+        "of the cell of a structure that is not periodic",
+    )
+    parser.add_argument(
+        "--nopbc", action="store_true", help="no periodic images, though the file has a cell"
+    )
+
+
+def grid_options(args: argparse.Namespace) -> GridOptions:
+    """What the options of `add_grid` ask for."""
+    from deepdensity_tf.infer.grids import GridOptions, grid_of_file
+
+    like = grid_of_file(args.like) if args.like else None
+    shape = tuple(args.grid) if args.grid else None
+    return GridOptions(shape, args.spacing, like, args.pad)

@@ -6,7 +6,13 @@ import argparse
 import logging
 from typing import TYPE_CHECKING
 
-from deepdensity_tf.entrypoints.options import add_model, add_systems, add_verbosity, output_file
+from deepdensity_tf.entrypoints.options import (
+    add_model,
+    add_systems,
+    add_verbosity,
+    load_model,
+    output_file,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,7 +132,7 @@ def _parity(args: argparse.Namespace):
     from deepdensity_tf.infer.pictures import parity
     from deepdensity_tf.utils.progress import track
 
-    model = _load_model(args.model)
+    model = load_model(args.model)
     chosen = choose_frames(args.system, model.type_map, args.frames)
     pred, ref = [], []
     nframes = sum(len(entry.indices) for entry in chosen)
@@ -177,7 +183,7 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
     from deepdensity_tf.infer.metrics import density_errors
     from deepdensity_tf.utils.errors import InputError
 
-    model = _load_model(args.model)
+    model = load_model(args.model)
     chosen = choose_frames([args.system], model.type_map, str(args.frame), option="-f")
     if len(chosen) != 1:
         raise InputError(f"{args.system}: holds {len(chosen)} systems, expected one")
@@ -197,12 +203,3 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
         ref.reshape(shape),
         f"{label}, NMAE {errors['nmae']:.2f} %",
     )
-
-
-def _load_model(path: str):
-    from deepdensity_tf.utils.log import import_tensorflow
-
-    import_tensorflow()
-    from deepdensity_tf.infer.deep_density import DeepDensity
-
-    return DeepDensity(path)

@@ -197,7 +197,7 @@ def test_partly_periodic_is_said(predict, crystal, tmp_path):
     crystal.pbc = [True, True, False]
     ase.io.write(tmp_path / "slab.extxyz", crystal)
     code, err = predict("slab.extxyz", "--grid", 4, 4, 4, "-o", "rho.npy")
-    assert code == 0 and "warning: slab.extxyz: is periodic along some cell vectors" in err
+    assert code == 0 and "warning: slab.extxyz frame 0: is periodic along some cell vectors" in err
 
 
 def test_atoms_outside_the_window_are_said(predict, molecule, tmp_path):
@@ -205,6 +205,13 @@ def test_atoms_outside_the_window_are_said(predict, molecule, tmp_path):
     ase.io.write(tmp_path / "out.extxyz", molecule)
     code, err = predict("out.extxyz", "--grid", 4, 4, 4, "-o", "rho.npy")
     assert code == 0 and "3 of 3 atoms lie outside the box of the grid" in err
+
+
+def test_nopbc_of_a_wire(predict, tmp_path):
+    """Cell vectors may be missing where none is needed."""
+    ase.io.write("wire.extxyz", Atoms("C", cell=[2, 0, 0], pbc=[True, False, False]))
+    code, err = predict("wire.extxyz", "--nopbc", "--grid", 4, 4, 4, "-o", "rho.npy")
+    assert code == 0, err
 
 
 def test_quiet(predict, crystal):
@@ -218,7 +225,7 @@ def test_quiet(predict, crystal):
         (["."], ".: found no type.raw in it or below"),
         (["text.txt"], "text.txt: ASE cannot read it as a structure"),
         (["molecule.xyz", "-f", "7"], "molecule.xyz: has no frame 7"),
-        (["wire.extxyz"], "wire.extxyz: periodic with 1 cell vectors, expected 3"),
+        (["wire.extxyz"], "wire.extxyz frame 0: periodic with 1 cell vectors, expected 3"),
         (["nitrogen.xyz"], "knows C H, found N"),
         (["crystal.extxyz", "--pad", "3"], "--pad: the structure is periodic, expected a molecule"),
         (["crystal.extxyz", "--like", "nix.cube"], "nix.cube: no such file"),
