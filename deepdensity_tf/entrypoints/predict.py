@@ -64,8 +64,9 @@ def add_parser(subparsers) -> None:
     frames.add_argument(
         "--frames",
         metavar="SLICE",
-        help="frames of a trajectory, e.g. ':' or 100::10; the number of the frame comes before "
-        "the suffix of each output (rho.000012.cube, CHGCAR.000012)",
+        help="frames of a trajectory, e.g. 0: (all; mpirun keeps a lone ':' for itself) or "
+        "100::10; the number of the frame comes before the suffix of each output "
+        "(rho.000012.cube, CHGCAR.000012)",
     )
     parser.add_argument(
         "--overwrite",
