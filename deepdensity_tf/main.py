@@ -17,7 +17,7 @@ from deepdensity_tf.utils.log import setup_logging
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("convert", "train", "freeze", "compress", "test", "predict", "show", "plot")
+COMMANDS = ("convert", "train", "freeze", "compress", "test", "predict", "show", "plot", "analyze")
 
 _EPILOG = """\
 A typical session:

@@ -24,10 +24,12 @@ from pathlib import Path
 import numpy as np
 from systems import ABLATIONS, SYSTEMS, Test
 
+from deepdensity_tf.analysis.electrostatics import hartree_energy
+from deepdensity_tf.analysis.moments import dipole
 from deepdensity_tf.data.system import DensitySystem
-from deepdensity_tf.infer.analysis import dipole, hartree_energy
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.infer.frames import predict_frame
+from deepdensity_tf.infer.volumetric import Grid
 
 HERE = Path(__file__).resolve().parent
 # Valence electrons of the pseudopotentials.
@@ -171,15 +173,16 @@ def derived_errors(model: DeepDensity, frames: list) -> dict:
     for frame in frames:
         if frame.grid_shape is None:
             return {}
-        grids = [
+        grid = Grid(frame.grid_shape, frame.box)
+        densities = [
             np.reshape(density, frame.grid_shape).astype(float)
             for density in (predict_frame(model, frame), frame.density)
         ]
-        energies = [hartree_energy(grid, frame.box, frame.pbc) for grid in grids]
+        energies = [hartree_energy(density, grid, frame.pbc) for density in densities]
         row = {"hartree_error": abs(energies[0] - energies[1]), "hartree": energies[1]}
         if not frame.pbc:
             charges = np.array([CORE_CHARGES[model.type_map[t]] for t in frame.atype])
-            moments = [dipole(grid, frame.box, frame.coord, charges) for grid in grids]
+            moments = [dipole(density, grid, frame.coord, charges) for density in densities]
             row["dipole_error"] = float(np.linalg.norm(moments[0] - moments[1]))
             row["dipole"] = float(np.linalg.norm(moments[1]))
         rows.append(row)

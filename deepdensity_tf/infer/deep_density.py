@@ -40,6 +40,9 @@ class DeepDensity:
         The input it was trained with.
     info : dict
         Further metadata: number of parameters, version of the package.
+    baseline : np.ndarray or None
+        Spline coefficients (ntypes, nspline) of the atomic densities the nets start from (see
+        utils.radial); None in models that do not carry them.
 
     Raises
     ------
@@ -83,6 +86,8 @@ class DeepDensity:
         operations = {operation.name for operation in graph.get_operations()}
         self.has_spin = "o_spin_density" in operations
         self.has_electrons = "o_electrons" in operations
+        stored = "model_attr/baseline" in operations
+        self.baseline = self._attribute("model_attr/baseline") if stored else None
         # What points need of the atoms; a model without a net for each pair needs the table alone.
         self._atom_tensors = [f"{name}:0" for name in _ATOM_STATE if name in operations]
         self._max_pairs = max_pairs or int(self._attribute("model_attr/max_pairs"))

@@ -182,6 +182,21 @@ def bond_line(structure: Structure, first: int, second: int, beyond: float = 1.5
     return Line(points, distance, atoms, f"bond {labels[0]}-{labels[1]}")
 
 
+def point_line(start: np.ndarray, end: np.ndarray) -> Line:
+    """The line between two points (3,), Å.
+
+    Raises
+    ------
+    InputError
+        Both are the same.
+    """
+    length = float(np.linalg.norm(end - start))
+    if not 1e-6 < length < np.inf:
+        raise InputError(f"--line: its ends are {length:.3g} Å apart, expected two points")
+    steps = np.linspace(0, 1, 401)
+    return Line(start + steps[:, None] * (end - start), steps * length, [], "line")
+
+
 def axis_line(structure: Structure, axis: int, atom: int) -> Line:
     """The grid line along cell vector `axis` that passes nearest to an atom.
 

@@ -15,6 +15,8 @@ from deepdensity_tf.utils.files import atomic_path
 if TYPE_CHECKING:
     from ase import Atoms
 
+HARTREE = 27.211386245988  # eV, CODATA 2018
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -155,30 +157,54 @@ def write_volumetric(
     kind = file_format(path)
     with atomic_path(path) as temporary:
         if kind == "cube":
-            _write_cube(temporary, atoms, density, origin)
+            title = "electron density in electrons/bohr^3"
+            _write_cube(temporary, atoms, density * BOHR**3, origin, title)
         elif kind == "chgcar":
             _write_chgcar(temporary, atoms, density, origin)
         else:
             np.save(temporary, density)
 
 
-def _write_cube(path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray) -> None:
+def write_potential(
+    path: str | Path, atoms: Atoms, potential: np.ndarray, origin: np.ndarray
+) -> None:
+    """Write a potential (nx, ny, nz) in eV: cube files in hartree, NumPy files as it is.
+
+    Raises
+    ------
+    InputError
+        Another kind of file, or one that cannot be written.
+    """
+    kind = file_format(path)
+    if kind not in ("cube", "npy"):
+        raise InputError(f"{path}: potentials go to .cube or .npy files")
+    with atomic_path(path) as temporary:
+        if kind == "npy":
+            np.save(temporary, potential)
+            return
+        title = "potential energy of an electron in hartree"
+        _write_cube(temporary, atoms, potential / HARTREE, origin, title)
+
+
+def _write_cube(
+    path: Path, atoms: Atoms, values: np.ndarray, origin: np.ndarray, title: str
+) -> None:
     # ASE's writer has 6 digits for the cell and 7 for the density: too few to read back.
-    voxels = np.asarray(atoms.cell) / np.array(density.shape)[:, None] / BOHR
+    voxels = np.asarray(atoms.cell) / np.array(values.shape)[:, None] / BOHR
     lines = [
-        "electron density in electrons/bohr^3",
+        title,
         "OUTER LOOP: X, MIDDLE LOOP: Y, INNER LOOP: Z",
         _cube_row(len(atoms), origin / BOHR),
     ]
-    lines += [_cube_row(n, voxel) for n, voxel in zip(density.shape, voxels, strict=True)]
+    lines += [_cube_row(n, voxel) for n, voxel in zip(values.shape, voxels, strict=True)]
     for number, position in zip(atoms.numbers, atoms.positions / BOHR, strict=True):
         lines.append(_cube_row(number, (number, *position)))
-    nz = density.shape[2]
+    nz = values.shape[2]
     ends = ["\n" if k % 6 == 5 or k == nz - 1 else "" for k in range(nz)]
     row_format = "".join(f" %17.10E{end}" for end in ends)
     with open(path, "w", encoding="ascii") as stream:
         stream.write("\n".join(lines) + "\n")
-        for row in (density * BOHR**3).reshape(-1, nz):
+        for row in values.reshape(-1, nz):
             stream.write(row_format % tuple(row))
 
 

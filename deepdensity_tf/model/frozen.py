@@ -124,6 +124,7 @@ def _attributes(model: DensityModel, script: dict) -> tf.compat.v1.GraphDef:
         "model_attr/model_version": MODEL_VERSION,
         "model_attr/package_version": __version__,
         "model_attr/nparameters": model.nparameters,
+        "model_attr/baseline": model.baseline.numpy()[:, 0],  # (ntypes, nspline)
         "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_TABLE,
         "train_attr/training_script": json.dumps(script),
     }

@@ -1,0 +1,1 @@
+"""Quantities derived from a density on a grid: one a module, NumPy in and out."""

@@ -1,0 +1,125 @@
+"""The density to analyse: out of a density file, a system, or a frozen model."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdensity_tf.data.formats import read_density
+from deepdensity_tf.data.selection import select_frames
+from deepdensity_tf.data.system import find_systems
+from deepdensity_tf.infer.frames import structure_of
+from deepdensity_tf.infer.grids import GridOptions, file_origin
+from deepdensity_tf.infer.prediction import PredictOptions, predict
+from deepdensity_tf.infer.sections import Structure
+from deepdensity_tf.infer.structures import read_structure
+from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from deepdensity_tf.infer.deep_density import DeepDensity
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A structure with a density.
+
+    Parameters
+    ----------
+    structure : Structure
+        Atoms and grid.
+    density : np.ndarray
+        (nx, ny, nz) electrons/Å^3.
+    """
+
+    structure: Structure
+    density: np.ndarray
+
+
+def stored_density(path: str, frame: int = 0, nopbc: bool = False) -> Subject:
+    """A density that is in a file that `data.formats` reads, or in a system.
+
+    Raises
+    ------
+    InputError
+        What the readers complain of; no such frame; a frame of loose points.
+    """
+    if Path(path).is_dir() and any(Path(path).rglob("type.raw")):
+        return _of_system(path, frame, nopbc)
+    volumes = read_density(path)
+    (number,) = select_frames(str(frame), len(volumes), f"-f ({path})")
+    volume = volumes[number]
+    if _silent(path) and not nopbc:
+        log.info("%s: does not say whether it is periodic, taken so (--nopbc: a molecule)", path)
+    grid = Grid(volume.density.shape, np.array(volume.atoms.cell), file_origin(path))
+    structure = Structure(
+        volume.atoms.get_chemical_symbols(),
+        volume.atoms.positions + grid.origin,
+        grid,
+        bool(volume.atoms.pbc.any()) and not nopbc,
+    )
+    return Subject(structure, volume.density)
+
+
+def _silent(path: str) -> bool:
+    """Whether a kind of file does not say if it is periodic."""
+    return Path(path).name.lower().endswith((".cube", ".cub"))
+
+
+def predicted_density(
+    model: DeepDensity, path: str, frame: int, options: GridOptions, nopbc: bool = False
+) -> Subject:
+    """A density that a model predicts for a structure (see `infer.prediction.predict`)."""
+    found = predict(model, read_structure(path, frame, nopbc), PredictOptions(options))
+    atoms = found.atoms
+    structure = Structure(
+        atoms.get_chemical_symbols(), atoms.positions, found.grid, bool(atoms.pbc.any())
+    )
+    return Subject(structure, found.values["density"])
+
+
+def difference(subject: Subject, paths: list[str]) -> np.ndarray:
+    """The density minus those of other files on the same grid.
+
+    Raises
+    ------
+    InputError
+        Another number of points, another cell or origin.
+    """
+    grid, left = subject.structure.grid, subject.density.copy()
+    for path in paths:
+        other = stored_density(path, nopbc=True)
+        cell, origin = other.structure.grid.cell, other.structure.grid.origin
+        if other.density.shape != grid.shape:
+            raise InputError(
+                f"{path}: has {_times(other.density.shape)} points, expected {_times(grid.shape)}"
+            )
+        apart = max(np.abs(cell - grid.cell).max(), np.abs(origin - grid.origin).max())
+        if apart > 1e-3:
+            raise InputError(f"{path}: its cell or origin differs by {apart:.3g} Å, expected same")
+        left -= other.density
+    return left
+
+
+def _of_system(path: str, index: int, nopbc: bool) -> Subject:
+    systems = find_systems([path])
+    if len(systems) != 1:
+        raise InputError(f"{path}: holds {len(systems)} systems, expected one")
+    (number,) = select_frames(str(index), systems[0].nframes, f"-f ({path})")
+    frame = systems[0].frame(number)
+    if frame.grid_shape is None:
+        raise InputError(f"{path}: frame {number} has loose points, expected a full grid")
+    found = structure_of(frame, systems[0].type_map)
+    structure = Structure(found.symbols, found.coord, found.grid, found.pbc and not nopbc)
+    density = np.asarray(frame.density, dtype=np.float64).reshape(found.grid.shape)
+    return Subject(structure, density)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in shape)
