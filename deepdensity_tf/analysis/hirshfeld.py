@@ -10,9 +10,11 @@ import numpy as np
 from deepdensity_tf.analysis.near import points_near
 from deepdensity_tf.infer.volumetric import Grid
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.radial import RadialGrid
 
 # Below this pro-density (electrons/Å^3) a point belongs to no atom.
 _EMPTY = 1e-12
+_SHELL = 0.05  # of the spacing of the grid
 
 
 @dataclass(frozen=True)
@@ -66,21 +68,21 @@ def spherical_average(density: np.ndarray, grid: Grid, center: np.ndarray) -> Pr
     """
     heights = 1 / np.linalg.norm(np.linalg.inv(grid.cell), axis=0)
     rcut = 0.5 * heights.min()
-    width = (grid.volume_element) ** (1 / 3)
     fractions = np.linalg.solve(grid.cell.T, (grid.points() - center).T).T
     distance = np.linalg.norm((fractions - np.rint(fractions)) @ grid.cell, axis=1)
-    order = np.argsort(distance)
-    distance, values = distance[order], density.ravel()[order]
     inside = distance < rcut
-    # Means over shells one spacing thick, at the mean distance of their points.
-    shell = (distance[inside] / width + 0.5).astype(int)
+    spacing = grid.volume_element ** (1 / 3)
+    # Means over thin shells first: as good for the splines as all the points.
+    shell = (distance[inside] / (_SHELL * spacing)).astype(int)
     count = np.bincount(shell)
     filled = count > 0
+    weight = np.sqrt(count[filled])
     r = np.bincount(shell, distance[inside])[filled] / count[filled]
-    mean = np.bincount(shell, values[inside])[filled] / count[filled]
-    if r[0] > 0:
-        r, mean = np.r_[0.0, r], np.r_[mean[0], mean]
-    return ProAtom(r, np.maximum(mean, 0))
+    mean = np.bincount(shell, density.ravel()[inside])[filled] / count[filled]
+    radial = RadialGrid(rcut, max(4, round(rcut / spacing)))
+    design = weight[:, None] * radial.values(r)
+    coef = np.linalg.lstsq(design, weight * mean, rcond=1e-6)[0]
+    return ProAtom.from_function(lambda r: radial.values(r) @ coef, rcut)
 
 
 def hirshfeld_populations(

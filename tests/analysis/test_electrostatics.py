@@ -34,7 +34,7 @@ def gaussian_potential(grid, coord, charges, width):
 
 @pytest.mark.parametrize("grid", [GRID, LONG], ids=["compact", "long"])
 def test_isolated_potential_of_gaussians(grid):
-    coord = np.array([[0.25, 0.5, 0.5], [0.75, 0.55, 0.5]]) @ grid.cell + grid.origin
+    coord = np.array([[0.36, 0.5, 0.5], [0.64, 0.52, 0.5]]) @ grid.cell + grid.origin
     found = hartree_potential(gaussians(grid, coord, [2.0, 0.5], 0.5), grid, periodic=False)
     # The tails outside the window, exp(-(3 Å)^2 / (2 0.5^2)), set the limit.
     expected = gaussian_potential(grid, coord, [2.0, 0.5], 0.5)
