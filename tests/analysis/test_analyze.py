@@ -135,7 +135,9 @@ def test_prediction_of_a_model(analyze, frozen_model, make_frozen, tmp_path):
     assert sum(populations) == pytest.approx(report["electrons"], rel=1e-3)
     assert report["atoms"][0]["hirshfeld_charge"] is None and "Hirshfeld" in out
     # A model that conserves electrons knows the charges of the cores.
-    code, _, err, report = analyze("data", "-m", make_frozen(electrons=[4.0, 1.0]), "--spacing", 0.4)
+    code, _, err, report = analyze(
+        "data", "-m", make_frozen(electrons=[4.0, 1.0]), "--spacing", 0.4
+    )
     assert code == 0 and report["core_charge"] == 6.0, err
 
 
