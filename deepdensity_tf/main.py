@@ -17,7 +17,18 @@ from deepdensity_tf.utils.log import setup_logging
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("convert", "train", "freeze", "compress", "test", "predict", "show", "plot", "analyze")
+COMMANDS = (
+    "convert",
+    "train",
+    "freeze",
+    "compress",
+    "test",
+    "predict",
+    "show",
+    "plot",
+    "analyze",
+    "model-devi",
+)
 
 _EPILOG = """\
 A typical session:
@@ -88,7 +99,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_verbosity(parser)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"deepdensity_tf.entrypoints.{name}").add_parser(subparsers)
+        module = f"deepdensity_tf.entrypoints.{name.replace('-', '_')}"
+        importlib.import_module(module).add_parser(subparsers)
     for subparser in subparsers.choices.values():
         add_verbosity(subparser)
     return parser

@@ -90,20 +90,23 @@ def small_system(tmp_path):
 
 @pytest.fixture(scope="session")
 def make_frozen(tmp_path_factory):
-    """Factory: the file of a frozen model with random weights, for changes to the small input."""
+    """Factory: the file of a frozen model with random weights, for changes to the small input.
+
+    `seed` gives other weights.
+    """
     from deepdensity_tf.model import DensityModel
     from deepdensity_tf.model.frozen import freeze
     from deepdensity_tf.utils.argcheck import complete_input
 
     made = {}
 
-    def make(**model_changes) -> Path:
-        key = repr(sorted(model_changes.items()))
+    def make(seed: int = 3, **model_changes) -> Path:
+        key = repr((seed, sorted(model_changes.items())))
         if key not in made:
             data = copy.deepcopy(SMALL_INPUT)
             data["model"].update(model_changes)
             config = complete_input(data)
-            model = DensityModel(config["model"], seed=3)
+            model = DensityModel(config["model"], seed=seed)
             rng = np.random.default_rng(5)
             decay = np.exp(-np.arange(model.grid.nspline) / 5.0)
             model.baseline.assign(

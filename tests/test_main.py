@@ -73,7 +73,7 @@ def test_no_command_shows_the_help(capsys):
         ("trian", "did you mean 'train'?"),
         ("Freeze", "did you mean 'freeze'?"),
         ("predikt", "did you mean 'predict'?"),
-        ("xyz", "the commands are convert, train, freeze, test, predict, show, plot, analyze"),
+        ("xyz", f"the commands are {', '.join(COMMANDS)}"),
     ],
 )
 def test_mistyped_command(capsys, word, hint):
