@@ -119,7 +119,7 @@ def test_killed_and_resumed_gives_the_same_files(predict, frozen_model, tmp_path
 @pytest.mark.slow
 def test_two_mpi_ranks_give_the_same_files(predict, frozen_model, tmp_path, monkeypatch):
     write_trajectory(tmp_path / "md.traj", 9)
-    arguments = ["../md.traj", "--frames", "0:", *GRID, "-o", "rho.cube"]
+    arguments = ["../md.traj", "--frames", "0:", *GRID, "-o", "rho.cube", "CHGCAR"]
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "one")
