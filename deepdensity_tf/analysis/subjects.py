@@ -13,12 +13,13 @@ from deepdensity_tf.data.formats import read_density
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import find_systems
 from deepdensity_tf.infer.frames import structure_of
-from deepdensity_tf.infer.grids import GridOptions, file_origin
+from deepdensity_tf.infer.grids import GridOptions, choose_grid, file_origin
 from deepdensity_tf.infer.prediction import PredictOptions, predict
 from deepdensity_tf.infer.sections import Structure
 from deepdensity_tf.infer.structures import read_structure
 from deepdensity_tf.infer.volumetric import Grid
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.progress import track_until
 
 if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
@@ -76,7 +77,10 @@ def predicted_density(
     model: DeepDensity, path: str, frame: int, options: GridOptions, nopbc: bool = False
 ) -> Subject:
     """A density that a model predicts for a structure (see `infer.prediction.predict`)."""
-    found = predict(model, read_structure(path, frame, nopbc), PredictOptions(options))
+    given = read_structure(path, frame, nopbc)
+    npoints = choose_grid(given, options).npoints
+    with track_until(npoints, "predicting", "points") as progress:
+        found = predict(model, given, PredictOptions(options), progress)
     atoms = found.atoms
     structure = Structure(
         atoms.get_chemical_symbols(), atoms.positions, found.grid, bool(atoms.pbc.any())

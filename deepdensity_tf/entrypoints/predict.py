@@ -155,7 +155,7 @@ def _predict(
 ) -> Prediction:
     """The prediction, with its progress and speed in the log."""
     from deepdensity_tf.infer.prediction import predict
-    from deepdensity_tf.utils.progress import track
+    from deepdensity_tf.utils.progress import track_until
 
     log.info(
         "grid %d x %d x %d, %d points of %.3g Å^3",
@@ -164,14 +164,7 @@ def _predict(
         grid.volume_element,
     )
     start = time.perf_counter()
-    done = 0
-    with track(grid.npoints, "predicting", "points") as advance:
-
-        def progress(now: int, _total: int) -> None:
-            nonlocal done
-            advance(now - done)
-            done = now
-
+    with track_until(grid.npoints, "predicting", "points") as progress:
         prediction = predict(model, structure, options, progress)
     elapsed = time.perf_counter() - start
     log.info("%.2f s, %s points/s", elapsed, f"{grid.npoints / elapsed:,.0f}")
@@ -181,7 +174,7 @@ def _predict(
 def _log_electrons(model: DeepDensity, prediction: Prediction, asked: float | None) -> None:
     """Electrons on the grid, and what was done to their number."""
     atoms = prediction.atoms
-    valence = model.training_script["model"]["electrons"]
+    valence = model.training_script["model"].get("electrons")
     if valence:
         atype = model.atype_of(atoms.get_chemical_symbols())
         wanted = sum(valence[t] for t in atype)

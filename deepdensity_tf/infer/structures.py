@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.utils.errors import InputError
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_FLAT = 1e-9  # Å^3
 _BAD_INDEX = (IndexError, StopIteration, AssertionError)
 
 
@@ -89,11 +92,15 @@ def read_structure(path: str, index: int = 0, nopbc: bool = False) -> StructureF
 def _check(atoms: Atoms, label: str) -> None:
     if not len(atoms):
         raise InputError(f"{label}: has no atoms")
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise InputError(f"{label}: holds NaN or infinity in its positions or cell")
     if atoms.pbc.any() and atoms.cell.rank < 3:
         raise InputError(
             f"{label}: periodic with {atoms.cell.rank} cell vectors, expected 3 (give it a cell "
             "with vacuum, or --nopbc)"
         )
+    if atoms.pbc.any() and atoms.cell.volume < _FLAT:
+        raise InputError(f"{label}: the cell has no volume, expected three independent vectors")
 
 
 def _file_frames(path: str, frames: str) -> Iterator[tuple[int, Atoms]]:

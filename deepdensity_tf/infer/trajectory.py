@@ -1,6 +1,6 @@
 """Predictions for the frames of a trajectory: a run that can be killed and goes on.
 
-Beside the outputs lies a record, NAME.predict.json: the model, the options and a digest of every
+Beside the outputs lies a record, OUTPUT.predict.json: the model, the options and a digest of every
 frame. A frame whose files exist is finished. A run that finds a record of something else, or
 files without a record, refuses to go on: old and new never mix.
 """
@@ -72,7 +72,7 @@ class Run:
     def record(self) -> Path:
         """File of the record."""
         first = Path(self.outputs[0])
-        return first.with_name(f"{first.stem}.predict.json")
+        return first.with_name(f"{first.name}.predict.json")
 
 
 def predict_trajectory(run: Run, world: World, overwrite: bool = False) -> int:

@@ -51,6 +51,20 @@ def track(total: int, label: str, unit: str) -> Iterator[Callable[..., None]]:
 
 
 @contextmanager
+def track_until(total: int, label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """As `track`, for tasks that say how far they are: yields ``progress(done, total)``."""
+    before = 0
+    with track(total, label, unit) as advance:
+
+        def progress(done: int, _total: int) -> None:
+            nonlocal before
+            advance(done - before)
+            before = done
+
+        yield progress
+
+
+@contextmanager
 def _bar(total: int, label: str, unit: str) -> Iterator[Callable[..., None]]:
     from rich import progress
     from rich.console import Console

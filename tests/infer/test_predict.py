@@ -226,6 +226,8 @@ def test_quiet(predict, crystal):
         (["text.txt"], "text.txt: ASE cannot read it as a structure"),
         (["molecule.xyz", "-f", "7"], "molecule.xyz: has no frame 7"),
         (["wire.extxyz"], "wire.extxyz frame 0: periodic with 1 cell vectors, expected 3"),
+        (["nan.xyz"], "nan.xyz frame 0: holds NaN or infinity"),
+        (["flat.extxyz"], "flat.extxyz frame 0: the cell has no volume"),
         (["nitrogen.xyz"], "knows C H, found N"),
         (["crystal.extxyz", "--pad", "3"], "--pad: the structure is periodic, expected a molecule"),
         (["crystal.extxyz", "--like", "nix.cube"], "nix.cube: no such file"),
@@ -243,6 +245,9 @@ def test_refused(predict, crystal, molecule, arguments, message, tmp_path):
     ase.io.write("nitrogen.xyz", Atoms("N2", positions=[[0, 0, 0], [0, 0, 1.1]]))
     wire = Atoms("C", cell=[2, 0, 0], pbc=[True, False, False])
     ase.io.write("wire.extxyz", wire)
+    (tmp_path / "nan.xyz").write_text("1\n\nC nan 0 0\n")
+    flat = Atoms("C", cell=[[1, 0, 0], [0, 1, 0], [1, 1, 1e-12]], pbc=True)
+    ase.io.write("flat.extxyz", flat)
     (tmp_path / "text.txt").write_text("no structure\n")
     write_volumetric("CHGCAR", crystal, np.ones((2, 2, 2)))
     crystal.cell = 1.01 * CELL

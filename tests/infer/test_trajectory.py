@@ -58,7 +58,7 @@ def test_files_are_those_of_single_frames(predict, tmp_path, name):
     assert code == 0, err
     made = ["CHGCAR.000001", "CHGCAR.000003"]
     made += ["rho.000001.cube", "rho.000001.npy", "rho.000003.cube", "rho.000003.npy"]
-    assert sorted(os.listdir()) == sorted([*made, name, "rho.predict.json"])
+    assert sorted(os.listdir()) == sorted([*made, name, "rho.npy.predict.json"])
     assert "2 frames in" in err and "frames/s" in err
     for index in (1, 3):
         assert predict(name, "-f", index, *GRID, "-o", "one.npy", "one.cube")[0] == 0
@@ -190,7 +190,7 @@ def test_finished_frames_are_not_computed_again(predict, tmp_path, monkeypatch):
     code, err = predict("md.extxyz", "--frames", ":", *GRID, "-o", "rho.npy")
     assert code == 0 and "3 of 5 frames are finished already" in err
     np.testing.assert_allclose(seen, [images[3].positions, images[0].positions], atol=1e-7)
-    assert sorted(json.loads(Path("rho.predict.json").read_text())["frames"]) == list("01234")
+    assert sorted(json.loads(Path("rho.npy.predict.json").read_text())["frames"]) == list("01234")
 
 
 def test_changes_are_noticed(predict, make_frozen, tmp_path):
@@ -211,12 +211,12 @@ def test_changes_are_noticed(predict, make_frozen, tmp_path):
     images[1].positions[0, 0] += 0.01
     ase.io.write("md.extxyz", images)
     refused("rho.000001.npy: was made for another structure", *GRID, "-o", "rho.npy")
-    Path("rho.predict.json").write_text("{")
+    Path("rho.npy.predict.json").write_text("{")
     before = contents(tmp_path, "rho*")
     refused("not a record of dd-tf predict", *GRID, "-o", "rho.npy")
-    Path("rho.predict.json").unlink()
+    Path("rho.npy.predict.json").unlink()
     before = contents(tmp_path, "rho*")
-    refused("rho.000000.npy: exists, but rho.predict.json does not", *GRID, "-o", "rho.npy")
+    refused("rho.000000.npy: exists, but rho.npy.predict.json does not", *GRID, "-o", "rho.npy")
 
     code, err = predict(*arguments, *GRID, "-o", "rho.npy", "--overwrite")
     assert code == 0 and "3 frames in" in err
