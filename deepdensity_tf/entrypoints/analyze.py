@@ -32,8 +32,8 @@ examples:
   dd-tf analyze rho.cube --minus fragment1.cube fragment2.cube --difference diff.cube
 
 Potentials are potential energies of an electron in eV (in a cube: hartree): positive near
-electrons, negative near cores. Bader charges: any program that reads cube files, for instance
-  dd-tf predict -m frozen_model.pb POSCAR -o rho.cube && bader rho.cube
+electrons, negative near cores. Bader charges: by a program of their own, for instance
+  dd-tf predict -m frozen_model.pb POSCAR -o CHGCAR && baderkit bader CHGCAR
 """
 
 
