@@ -18,6 +18,7 @@ from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.radial import RadialGrid
 
 COMPRESSION = "model_attr/compression"
+_MAX_PAIRS = "model_attr/max_pairs"
 _TERMS = 6  # of a quintic
 _WIDEST, _FINEST = 1 / 16, 1 / 1024  # Å; powers of two are exact in any precision
 
@@ -184,6 +185,7 @@ def _with_fused_points(graph_def, model: DeepDensity) -> tf.compat.v1.GraphDef:
     radial = RadialGrid(section["rcut_point"], section["nspline"]).parameters
     kept = ["t_coord", "t_type", "t_box", "t_point", "atom_state/coef", "o_electrons"]
     kept += [n.name for n in graph_def.node if n.name.startswith(("model_attr/", "train_attr/"))]
+    kept.remove(_MAX_PAIRS)
     graph = tf.Graph()
     with graph.as_default():
         part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, kept)
@@ -194,6 +196,8 @@ def _with_fused_points(graph_def, model: DeepDensity) -> tf.compat.v1.GraphDef:
         density = ops.density(batch, coef, radial)
         density = tf.ensure_shape(density, [None, 2 if model.has_spin else 1])
         named_outputs(density, ops.density_gradient(batch, coef, radial), inputs[3])
+        # No pairs are held in memory.
+        tf.constant(np.iinfo(np.int32).max, name=_MAX_PAIRS)
     return graph.as_graph_def()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -206,16 +207,20 @@ class DeepDensity:
         cell = box.reshape(3, 3)
         frame = self._frame(coord, box if pbc else None, atype)
         name = self._density_tensor(spin)
-        total = int(np.prod(shape))
-        density = np.empty(total)
-        state = self._atom_state(frame)
-        for begin, end in self._chunks(frame, total):
-            index = np.stack(np.unravel_index(np.arange(begin, end), shape), -1)
-            points = (index / np.array(shape)) @ cell
-            density[begin:end] = self._run(name, {**frame, **state, "t_point:0": points[None]})[0]
+        density = np.empty(shape)
+        feeds = {**frame, **self._atom_state(frame)}
+        # Steps along each cell vector, (n, 3): a point is the sum of three.
+        steps = [np.arange(n)[:, None] / n * row for n, row in zip(shape, cell, strict=True)]
+        done = 0
+        for block in _blocks(shape, self._chunk_size(frame)):
+            a, b, c = (row[part] for row, part in zip(steps, block, strict=True))
+            points = a[:, None, None] + b[:, None] + c
+            feeds["t_point:0"] = points.reshape(1, -1, 3)
+            density[block] = self._run(name, feeds)[0].reshape(points.shape[:3])
+            done += points.size // 3
             if progress:
-                progress(end, total)
-        return density.reshape(shape)
+                progress(done, density.size)
+        return density
 
     def _density_tensor(self, spin: bool) -> str:
         if spin and not self.has_spin:
@@ -236,7 +241,9 @@ class DeepDensity:
             one = {"t_coord:0": frame["t_coord:0"][f : f + 1], "t_type:0": frame["t_type:0"]}
             one["t_box:0"] = frame["t_box:0"][f : f + 1]
             state = self._atom_state(one)
-            for begin, end in self._chunks(one, points.shape[1]):
+            size = self._chunk_size(one)
+            for begin in range(0, points.shape[1], size):
+                end = begin + size
                 feeds = {**one, **state, "t_point:0": points[f : f + 1, begin:end]}
                 out[f, begin:end] = self._run(name, feeds)[0]
         return out if many or np.ndim(coord) == 3 else out[0]
@@ -263,16 +270,15 @@ class DeepDensity:
         values = self._run(self._atom_tensors, {**frame, "t_point:0": np.zeros((1, 0, 3))})
         return dict(zip(self._atom_tensors, values, strict=True))
 
-    def _chunks(self, frame: dict, npoints: int) -> Iterator[tuple[int, int]]:
+    def _chunk_size(self, frame: dict) -> int:
+        """Points at once, so that their pairs fit in memory."""
         natoms = frame["t_coord:0"].shape[1]
         volume = abs(np.linalg.det(frame["t_box:0"][0].reshape(3, 3)))
         neighbours = max(1.0, natoms)
         if volume:
             # Half as much again as the mean, for uneven systems.
             neighbours = max(1.0, natoms * 1.5 * 4.19 * self.rcut_point**3 / volume)
-        size = int(min(_MAX_POINTS, max(1, self._max_pairs // neighbours)))
-        for begin in range(0, npoints, size):
-            yield begin, min(npoints, begin + size)
+        return int(min(_MAX_POINTS, max(1, self._max_pairs // neighbours)))
 
     def _run(self, names, feeds: dict):
         try:
@@ -288,6 +294,19 @@ class DeepDensity:
                 f"{self._file}: has no tensor {name}, expected a model frozen by dd-tf freeze"
             ) from None
         return value.decode() if isinstance(value, bytes) else value
+
+
+def _blocks(shape: tuple[int, int, int], size: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Cut a grid into blocks of at most `size` points, as compact as the grid allows."""
+    edges = list(shape)
+    while np.prod(edges) > size:
+        longest = int(np.argmax(edges))
+        edges[longest] = -(-edges[longest] // 2)
+    cuts = [
+        [slice(i, min(i + edge, n)) for i in range(0, n, edge)]
+        for n, edge in zip(shape, edges, strict=True)
+    ]
+    yield from itertools.product(*cuts)
 
 
 def read_graph(path: Path) -> tf.compat.v1.GraphDef:
