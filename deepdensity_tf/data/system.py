@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class WatchedFile:
+    """A memory-mapped file as it was when opened: to read it after it shrank would be fatal."""
+
+    path: Path
+    state: tuple[int, int, int]  # inode, bytes, time of the last change
+
+    @classmethod
+    def of(cls, path: Path) -> WatchedFile:
+        """The file as it is now."""
+        stat = os.stat(path)
+        return cls(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+    def check(self) -> None:
+        """Raise InputError if the file is another one now, or gone."""
+        try:
+            same = WatchedFile.of(self.path) == self
+        except OSError:
+            raise InputError(f"{self.path}: was removed while in use") from None
+        if not same:
+            raise InputError(f"{self.path}: was changed while in use")
 
 
 @dataclass(frozen=True)
@@ -24,6 +49,12 @@ class Frame:
     spin_density: np.ndarray | None
     grid_shape: tuple[int, int, int] | None  # None: loose points
     loose_points: np.ndarray | None  # (npoints, 3) memory-mapped view, Å
+    files: tuple[WatchedFile, ...] = ()  # what the views above map
+
+    def check_unchanged(self) -> None:
+        """Raise InputError if a file behind this frame has changed since it was opened."""
+        for file in self.files:
+            file.check()
 
     def points(self, index: np.ndarray | None = None) -> np.ndarray:
         """Positions (n, 3) float64 in Å of all points, or of those with the given flat indices."""
@@ -132,6 +163,9 @@ class _Set:
 
     def __init__(self, folder: Path, natoms: int, pbc: bool):
         self._folder, self._pbc = folder, pbc
+        names = ("density.npy", "spin_density.npy", "grid.npy")
+        paths = [folder / name for name in names if (folder / name).is_file()]
+        self._files = tuple(WatchedFile.of(path) for path in paths)
         self._coord = _load(folder / "coord.npy", "f")
         self.nframes = len(self._coord)
         self._expect("coord.npy", self._coord, (self.nframes, 3 * natoms))
@@ -167,6 +201,7 @@ class _Set:
             spin_density=None if self._spin is None else self._spin[index],
             grid_shape=None if shape is None else tuple(int(n) for n in shape[index]),
             loose_points=None if self._loose is None else self._loose[index],
+            files=self._files,
         )
 
     def _load_box(self) -> np.ndarray:
@@ -224,6 +259,33 @@ def find_systems(paths: str | list[str], type_map: list[str] | None = None) -> l
     if not systems:
         raise InputError("systems: found an empty list, expected folders of systems")
     return systems
+
+
+def data_checksum(frames: Iterable[Frame], type_map: Sequence[str]) -> str:
+    """What identifies data: the same for the same frames wherever they lie and however cut in sets.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        In the order in which they are used.
+    type_map : sequence of str
+        Elements of the frames' types.
+
+    Returns
+    -------
+    str
+        "sha256:" and 64 hexadecimal digits, over elements, cells, positions, points and densities.
+    """
+    digest = hashlib.sha256()
+    for frame in frames:
+        symbols = " ".join(type_map[t] for t in frame.atype)
+        digest.update(f"{symbols} {frame.pbc} {frame.grid_shape}".encode())
+        arrays = (frame.box, frame.coord, frame.density, frame.spin_density, frame.loose_points)
+        for array in arrays:
+            if array is not None:
+                digest.update(f"{array.dtype.str} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+    return f"sha256:{digest.hexdigest()}"
 
 
 # Bounds of electrons an atom: what lies outside is a density in other units than electrons/Å^3.

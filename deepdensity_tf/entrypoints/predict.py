@@ -349,7 +349,7 @@ def _predict(model: DeepDensity, atoms: Atoms, grid: Grid, spin: bool = False) -
             spin=spin,
         )
     elapsed = time.perf_counter() - start
-    valence = model.training_script["model"]["electrons"]
+    valence = model.training_script["model"].get("electrons")
     if valence and not spin:
         wanted = sum(valence[t] for t in atype)
         found = model.eval_electrons(
