@@ -167,7 +167,7 @@ class _Set:
         paths = [folder / name for name in names if (folder / name).is_file()]
         self._files = tuple(WatchedFile.of(path) for path in paths)
         self._coord = _load(folder / "coord.npy", "f")
-        self.nframes = len(self._coord)
+        self.nframes = len(self._coord) if self._coord.ndim else 0
         self._expect("coord.npy", self._coord, (self.nframes, 3 * natoms))
         self._density = self._points_array("density.npy")
         npoints = self._density.shape[1]
@@ -291,12 +291,19 @@ def data_checksum(frames: Iterable[Frame], type_map: Sequence[str]) -> str:
 # Bounds of electrons an atom: what lies outside is a density in other units than electrons/Å^3.
 _FEWEST, _MOST = 0.05, 150.0
 _CLOSEST = 0.1  # Å
+_FARTHEST = 1e6  # Å
 _FLAT = 1e-9  # Å^3
 
 
 def check_frame(frame: Frame) -> None:
     """Refuse a frame that no density calculation can have made (see DensitySystem.check)."""
     _check_finite(frame.label, coord=frame.coord, box=frame.box)
+    for name, array in (("coord", frame.coord), ("box", frame.box)):
+        farthest = np.abs(array).max(initial=0)
+        if farthest > _FARTHEST:
+            raise InputError(
+                f"{frame.label}: {name} holds {farthest:.3g} Å, expected at most {_FARTHEST:g} Å"
+            )
     if frame.grid_shape is not None or frame.pbc:
         volume = float(np.linalg.det(frame.box))
         if volume <= _FLAT:
@@ -324,7 +331,11 @@ def check_frame(frame: Frame) -> None:
 def _check_finite(label: str, **arrays: np.ndarray | None) -> None:
     for name, array in arrays.items():
         # The sum is finite if and only if all entries are (they are far from overflow).
-        if array is not None and not np.isfinite(np.sum(array, dtype=np.float64)):
+        if array is None:
+            continue
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = np.sum(array, dtype=np.float64)
+        if not np.isfinite(total):
             raise InputError(f"{label}: {name} holds NaN or infinity")
 
 
@@ -349,6 +360,8 @@ def _load(path: Path, kinds: str) -> np.ndarray:
         raise InputError(f"{path}: missing") from None
     except (ValueError, OSError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else "empty"
+        if "pickle" in reason:  # NumPy's guess at any file without the header
+            reason = "no header"
         raise InputError(f"{path}: not a complete .npy file ({reason})") from None
     if array.dtype.kind not in kinds:
         wanted = "floating-point" if kinds == "f" else "integer"
@@ -371,7 +384,7 @@ def _read_words(path: Path) -> list[str]:
 def _read_types(path: Path, type_map: list[str]) -> list[int]:
     types = []
     for word in _read_words(path):
-        if not word.isdigit() or int(word) >= len(type_map):
+        if not (word.isascii() and word.isdigit()) or int(word) >= len(type_map):
             raise InputError(
                 f"{path}: found {word!r}, expected types 0 to {len(type_map) - 1} of type_map.raw"
             )

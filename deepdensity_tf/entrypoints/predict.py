@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _SPACING = 0.1  # Å
 _PAD = 4.0  # Å
+_FLAT = 1e-9  # Å^3
 
 
 def add_parser(subparsers) -> None:
@@ -157,6 +158,8 @@ def read_structure(
         Missing or unreadable file, no such frame, no atoms, cell vectors missing in a periodic
         structure.
     """
+    import numpy as np
+
     from deepdensity_tf.utils.errors import InputError
 
     if Path(path).is_dir():
@@ -165,11 +168,15 @@ def read_structure(
         atoms, shape = _read_file(path, index), None
     if not len(atoms):
         raise InputError(f"{path}: frame {index} has no atoms")
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise InputError(f"{path}: frame {index} holds NaN or infinity in its positions or cell")
     if atoms.pbc.any() and atoms.cell.rank < 3:
         raise InputError(
             f"{path}: periodic with {atoms.cell.rank} cell vectors, expected 3 (give it a cell "
             "with vacuum, or --nopbc)"
         )
+    if atoms.pbc.any() and atoms.cell.volume < _FLAT:
+        raise InputError(f"{path}: the cell has no volume, expected three independent vectors")
     if atoms.pbc.any() and not atoms.pbc.all():
         log.warning("%s: is periodic along some cell vectors, taken as periodic along all", path)
         atoms.pbc = True

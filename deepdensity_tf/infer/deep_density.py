@@ -65,10 +65,11 @@ class DeepDensity:
     def __init__(self, model_file: str | Path, max_pairs: int | None = None):
         ops.library()
         self._file = Path(model_file)
+        graph_def = read_graph(self._file)
         graph = tf.Graph()
         with graph.as_default():
             try:
-                tf.import_graph_def(read_graph(self._file), name="")
+                tf.import_graph_def(graph_def, name="")
             except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
                 raise InputError(
                     f"{self._file}: not a usable graph ({str(error).splitlines()[0]})"

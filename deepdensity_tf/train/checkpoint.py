@@ -20,6 +20,8 @@ from deepdensity_tf.utils.files import atomic_path
 log = logging.getLogger(__name__)
 
 _INPUT = "input.json"
+# What TensorFlow raises on states that are damaged or of another model.
+_UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, RuntimeError, LookupError)
 _STATE = "state"
 _STATE_FILE = re.compile(rf"({_STATE}-\d+)(\.index|\.data-\d+-of-\d+|_temp)[^/]*")
 _UNKNOWN = "unknown"  # data of checkpoints written before checksums were kept
@@ -63,9 +65,15 @@ class CheckpointFolder:
         self._checkpoint = tf.train.Checkpoint(
             model=state.model, optimizer=state.optimizer, elapsed=state.elapsed
         )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self.path), max_to_keep=3, checkpoint_name=_STATE
-        )
+        try:
+            self._manager = tf.train.CheckpointManager(
+                self._checkpoint, str(self.path), max_to_keep=3, checkpoint_name=_STATE
+            )
+        except (tf.errors.OpError, ValueError) as error:
+            raise InputError(
+                f"{self.path / 'checkpoint'}: damaged ({_reason(error)}), expected a line "
+                f'model_checkpoint_path: "{_STATE}-N" that names a state of the folder'
+            ) from None
         self._state = state
         self.saved_step: int | None = None
 
@@ -107,7 +115,7 @@ class CheckpointFolder:
             try:
                 status = self._checkpoint.restore(path)
                 status.assert_existing_objects_matched()
-            except (tf.errors.OpError, ValueError, AssertionError, RuntimeError) as error:
+            except _UNREADABLE as error:
                 problems.append(f"{path}: damaged or of another model ({_reason(error)})")
                 continue
             if problems:

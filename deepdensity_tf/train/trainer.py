@@ -51,6 +51,8 @@ def load_frames(section: dict, model: dict, key: str) -> list[Frame]:
         Name of the section, for messages.
     """
     frames: list[Frame] = []
+    if not section["systems"]:
+        raise InputError(f"{key}.systems: found an empty list, expected folders of systems")
     for system, text in _systems_and_slices(section, model["type_map"], key):
         system.check()
         chosen = select_frames(text, system.nframes, f"{key}.frames ({system.path})")

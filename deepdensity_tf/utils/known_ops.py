@@ -18,17 +18,18 @@ _PURE = """
     Abs Add AddN AddV2 All Any ArgMax ArgMin Assert Atan Atan2 BatchMatMul BatchMatMulV2
     BatchMatMulV3 BiasAdd BiasAddGrad BroadcastArgs BroadcastGradientArgs BroadcastTo Cast Ceil
     ClipByValue Concat ConcatOffset ConcatV2 Const Cos Cosh Cross Cumprod Cumsum DivNoNan
-    DynamicPartition DynamicStitch Einsum Elu EluGrad EnsureShape Equal Erf Erfc Exp ExpandDims Expm1
-    Fill Floor FloorDiv FloorMod Gather GatherNd GatherV2 Greater GreaterEqual Identity IdentityN
-    Inv InvertPermutation IsFinite IsInf IsNan L2Loss LeakyRelu LeakyReluGrad Less LessEqual
-    LinSpace Log Log1p LogicalAnd LogicalNot LogicalOr MatMul MatrixBandPart MatrixDiagPartV3
-    MatrixDiagV3 Max Maximum Mean Min Minimum Mod Mul MulNoNan Neg NoOp NotEqual OneHot OnesLike Pack
-    Pad PadV2 ParallelDynamicStitch Placeholder PlaceholderWithDefault Pow PreventGradient Prod Range
-    Rank RealDiv Reciprocal ReciprocalGrad Relu Relu6 ReluGrad Reshape ReverseV2 Round Rsqrt
-    RsqrtGrad ScatterNd SegmentSum Select SelectV2 Selu SeluGrad Shape ShapeN Sigmoid SigmoidGrad
-    Sign Sin Sinh Size Slice Snapshot Softmax Softplus SoftplusGrad Softsign SoftsignGrad Split
-    SplitV Sqrt SqrtGrad Square SquaredDifference Squeeze StopGradient StridedSlice StridedSliceGrad
-    Sub Sum Tan Tanh TanhGrad TensorScatterUpdate Tile TopKV2 Transpose TruncateDiv Unique Unpack
+    DynamicPartition DynamicStitch Einsum Elu EluGrad EnsureShape Equal Erf Erfc Exp ExpandDims
+    Expm1 Fill Floor FloorDiv FloorMod Gather GatherNd GatherV2 Greater GreaterEqual Identity
+    IdentityN Inv InvertPermutation IsFinite IsInf IsNan L2Loss LeakyRelu LeakyReluGrad Less
+    LessEqual LinSpace Log Log1p LogicalAnd LogicalNot LogicalOr MatMul MatrixBandPart
+    MatrixDiagPartV3 MatrixDiagV3 Max Maximum Mean Min Minimum Mod Mul MulNoNan Neg NoOp
+    NotEqual OneHot OnesLike Pack Pad PadV2 ParallelDynamicStitch Placeholder
+    PlaceholderWithDefault Pow PreventGradient Prod Range Rank RealDiv Reciprocal
+    ReciprocalGrad Relu Relu6 ReluGrad Reshape ReverseV2 Round Rsqrt RsqrtGrad ScatterNd
+    SegmentSum Select SelectV2 Selu SeluGrad Shape ShapeN Sigmoid SigmoidGrad Sign Sin Sinh
+    Size Slice Snapshot Softmax Softplus SoftplusGrad Softsign SoftsignGrad Split SplitV Sqrt
+    SqrtGrad Square SquaredDifference Squeeze StopGradient StridedSlice StridedSliceGrad Sub
+    Sum Tan Tanh TanhGrad TensorScatterUpdate Tile TopKV2 Transpose TruncateDiv Unique Unpack
     UnsortedSegmentSum Where Xdivy Xlog1py Xlogy ZerosLike
 """
 

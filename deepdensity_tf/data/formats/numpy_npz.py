@@ -26,7 +26,7 @@ def read(path: Path, unit: str | None = None) -> list[Volumetric]:
             data = {key: archive[key] for key in archive.files}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise InputError(f"{path}: not an .npz archive ({str(error).splitlines()[0]})") from None
     missing = [key for key in ("density", "coord", "box") if key not in data]
     if not {"symbols", "numbers"} & set(data):

@@ -70,7 +70,9 @@ def _read_schema(path: Path):
         shape = tuple(int(grid.get(f"nr{k}")) for k in (1, 2, 3))
     except FileNotFoundError:
         raise InputError(f"{path}: missing, expected it beside the charge density") from None
-    except (ElementTree.ParseError, AttributeError, ValueError, TypeError) as error:
+    except (AttributeError, TypeError):
+        raise InputError(f"{path}: not a complete pw.x schema file (lacks an element)") from None
+    except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path}: not a complete pw.x schema file ({error})") from None
     symbols = [re.match(r"[A-Z][a-z]?", s.capitalize()).group() for s in symbols]
     return make_atoms(path, symbols, positions * BOHR, cell * BOHR, pbc=True), shape
