@@ -75,7 +75,8 @@ class CheckpointFolder:
                 f'model_checkpoint_path: "{_STATE}-N" that names a state of the folder'
             ) from None
         self._state = state
-        self.saved_step: int | None = None
+        self.saved_step: int | None = None  # of the last state in the folder
+        self._begun = False
 
     def save(self) -> None:
         """Write the present state.
@@ -86,7 +87,7 @@ class CheckpointFolder:
             The folder cannot be written, e.g. for want of space; the states before are intact.
         """
         try:
-            if self.saved_step is None:
+            if not self._begun:
                 self._begin()
             self._manager.save(checkpoint_number=self._state.step)
             self._remove_leftovers()
@@ -131,6 +132,7 @@ class CheckpointFolder:
         content = {"version": __version__, "data": state.data_checksum, "input": state.config}
         with atomic_path(self.path / _INPUT) as temporary:
             temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        self._begun = True
 
     def _remove_leftovers(self) -> None:
         """What a killed run was writing: states that no `checkpoint` names."""

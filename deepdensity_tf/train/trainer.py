@@ -220,7 +220,6 @@ class Trainer:
             ) from None
         finally:
             signal.signal(signal.SIGTERM, previous)
-        self._save(progress)
 
     def _loop(self, progress: _Progress, curve: LearningCurve) -> None:
         shown, points, results = time.monotonic(), 0, []
@@ -230,7 +229,11 @@ class Trainer:
             rate = self._rate(progress.fraction)
             *result, finite = self._step_function(*sample, tf.constant(rate, tf.float64))
             if not finite:
-                raise self._diverged(progress.step, float(result[0]))
+                loss = float(result[0])
+                what = (
+                    "the weights are not finite after" if math.isfinite(loss) else f"loss {loss} in"
+                )
+                raise self._diverged(progress.step + 1, what)
             results.append([float(x) for x in result])
             progress.step += 1
             points += int(sample.point.shape[0])
@@ -239,21 +242,20 @@ class Trainer:
                 self._display(progress, curve, np.mean(results, 0), rate, points / seconds)
                 shown, points, results = time.monotonic(), 0, []
             if progress.step % self._run["save_freq"] == 0:
-                self._save(progress)
+                self._save_if_usable(progress, sample)
+        if progress.step != self._folder.saved_step:
+            self._save_if_usable(progress, sample)
 
-    def _diverged(self, done: int, loss: float) -> InputError:
-        """What to say of the step after `done`; nothing of it has been saved."""
-        frames = ", ".join(frame.label for frame in self._data.batches.frames_of(done))
-        what = (
-            "the weights are not finite after" if math.isfinite(loss) else f"the loss is {loss} in"
-        )
+    def _diverged(self, step: int, what: str) -> InputError:
+        """What to say of a step; nothing of it has been saved."""
+        frames = ", ".join(frame.label for frame in self._data.batches.frames_of(step - 1))
         saved = self._folder.saved_step
         good = "no checkpoint was written yet"
         if saved is not None:
             good = f"the last good checkpoint is that of step {saved} in {self._folder.path}"
         return InputError(
-            f"training: {what} step {done + 1} (batch: {frames}); {good}; check these frames, "
-            "lower learning_rate.start_lr"
+            f"training: {what} step {step} (batch: {frames}); {good}; check these frames, or lower "
+            "learning_rate.start_lr and start anew or go on by --restart"
         )
 
     def _display(self, progress, curve, means, rate: float, speed: float) -> None:
@@ -275,6 +277,12 @@ class Trainer:
         result = self._test_function(*self._data.validation)
         optimizer.swap_average()
         return [float(x) for x in result]
+
+    def _save_if_usable(self, progress: _Progress, sample: Sample) -> None:
+        """Save, unless the density of the new weights is no number (seen on a batch)."""
+        if not np.isfinite([float(x) for x in self._test_function(*sample)]).all():
+            raise self._diverged(progress.step, "the density is not finite after")
+        self._save(progress)
 
     def _save(self, progress: _Progress) -> None:
         self._state.elapsed.assign(progress.elapsed)

@@ -352,7 +352,7 @@ _BOUNDS = (
 )
 
 
-_HUGE = 2**62
+_HUGE = 10**18
 
 
 def _one_word(name: str) -> bool:
@@ -362,8 +362,10 @@ def _one_word(name: str) -> bool:
 def _check_values(data: dict, source: str) -> None:
     """Bounds that types alone do not express, and keys that must go together."""
     for path, value in _numbers(data, ""):
-        if not abs(value) < _HUGE:
-            raise InputError(f"{source}: {path} is {value:g}, expected a finite number")
+        if not abs(value) <= _HUGE:
+            raise InputError(
+                f"{source}: {path} is {value:g}, expected a finite number, at most 1e18"
+            )
     for path, test, expected in _BOUNDS:
         value = _lookup(data, path)
         if value is not None and (isinstance(value, bool) or not test(value)):

@@ -475,7 +475,12 @@ def _input_files() -> list[Case]:
         ("yaml empty", yaml_input(""), yaml, "input.yaml: found NoneType at the top"),
         ("yaml cut", yaml_input(good), yaml, "input.yaml: while parsing a flow mapping"),
         ("yaml key of list", yaml_input("? [a]\n: 3\n"), yaml, "key ['a'] is no text"),
-        ("output in no folder", nothing, "train input.json --output nix/out.json", "nix/out.json"),
+        (
+            "out.json in no folder",
+            nothing,
+            "train input.json --output nix/out.json",
+            "nix/out.json",
+        ),
         ("output is folder", nothing, "train input.json --output data", "--output is data"),
     ]
     return [Case(name, kind, spoil, command, (say,)) for name, spoil, command, say in rows]
@@ -739,7 +744,12 @@ def _graphs() -> list[Case]:
 
     attribute, version = "model_attr", "model_attr/model_version"
     rows = [
-        ("no model", nothing, "show nix.pb", "nix.pb: no such file, expected a frozen model"),
+        (
+            "no frozen model",
+            nothing,
+            "show nix.pb",
+            "nix.pb: no such file, expected a frozen model",
+        ),
         ("directory as model", nothing, "show data", "data: cannot be read"),
         ("empty model", raw("frozen_model.pb", b""), "show", "an empty graph"),
         ("random bytes", raw("frozen_model.pb", bytes(range(256)) * 9), "show", "not a graph"),
