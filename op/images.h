@@ -16,7 +16,7 @@ struct Image {
 };
 
 // Beyond so many images no machine holds the pairs.
-constexpr double kMaxImages = 1e8;
+constexpr double kMaxImages = 2e7;
 
 // Every image of the atoms that may lie within rcut of a point of the cell.
 inline std::vector<Image> make_images(const double* coord, int32_t natoms, const Cell& cell, double rcut) {

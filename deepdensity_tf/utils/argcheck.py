@@ -364,7 +364,7 @@ def _check_values(data: dict, source: str) -> None:
     for path, value in _numbers(data, ""):
         if not abs(value) <= _HUGE:
             raise InputError(
-                f"{source}: {path} is {value:g}, expected a finite number, at most 1e18"
+                f"{source}: {path} is {str(value)[:20]}, expected a finite number, at most 1e18"
             )
     for path, test, expected in _BOUNDS:
         value = _lookup(data, path)

@@ -87,7 +87,8 @@ def _fortran_numbers(text: str, path: Path, what: str, count: int) -> np.ndarray
         raise InputError(f"{path}: {what}: {error}") from None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
@@ -109,5 +110,5 @@ def make_atoms(path: Path, species, positions: np.ndarray, cell: np.ndarray, pbc
     except LookupError as error:
         raise InputError(f"{path}: no valid atoms (no such element: {error})") from None
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{path}: no valid atoms ({_first_line(error)})") from None
+        raise InputError(f"{path}: no valid atoms ({first_line(error)})") from None
     return atoms
