@@ -367,6 +367,8 @@ def read_graph(path: Path) -> tf.compat.v1.GraphDef:
 def _array(value, name: str, tail: tuple[int, ...]) -> np.ndarray:
     """Float64 array, finite, with the given last axes (-1: any)."""
     try:
+        if np.iscomplexobj(value):
+            raise TypeError
         array = np.ascontiguousarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{name} is not an array of numbers") from None

@@ -2,8 +2,8 @@
 
     python tests/fuzz/readers.py --seconds 600 [--seed N] [--atheris]
 
-Good files of every kind are damaged at random (bytes, numbers, lines, lengths) and read. A reader may
-answer, or refuse with one line (InputError); any other exception ends the run, with the file kept.
+Good files of every kind are damaged at random (bytes, numbers, lengths) and read. A reader may
+answer, or refuse with one line (InputError); any other exception ends the run, the file kept.
 With `--atheris` (pip install atheris) libFuzzer chooses the damage by the coverage it reaches.
 """
 
