@@ -27,6 +27,7 @@ COMMANDS = {
     "restart": "train input.json --restart",
     "init": "train input.json --init-model model.ckpt",
     "freeze": "freeze -c model.ckpt -o new.pb",
+    "compress": "compress -i frozen_model.pb -o new.pb",
     "show": "show frozen_model.pb",
     "test": "test -m frozen_model.pb -s data --json new.json",
     "predict": "predict -m frozen_model.pb mol.xyz --grid 4 4 4 -o new.npy",

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,9 +63,8 @@ class Command:
 def start(arguments: list[str], folder: Path, **options) -> subprocess.Popen:
     """dd-tf in a process of its own."""
     command = [sys.executable, "-m", "deepdensity_tf", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=_ENVIRONMENT, stderr=subprocess.PIPE, text=True, **options
-    )
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=_ENVIRONMENT, **pipes, **options)
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str]:
@@ -257,7 +256,7 @@ def refused(process: subprocess.Popen, word: str) -> list[str]:
 def full_disk(folder: Path) -> Count:
     """A disk that fills up while training; then there is room again."""
     count = Count()
-    with small_disk(folder / "disk", "3m") as disk:
+    with small_disk(folder / "disk", "8m") as disk:
         if disk is None:
             return count
         prepare(disk)
@@ -265,13 +264,10 @@ def full_disk(folder: Path) -> Count:
         while _newest(disk / "model.ckpt") < 5 and process.poll() is None:
             time.sleep(0.01)
         fill = disk / "fill"
-        with open(fill, "wb") as stream:
-            try:
-                while True:
-                    stream.write(bytes(4096))
-                    stream.flush()
-            except OSError:
-                pass
+        with suppress(OSError), open(fill, "wb") as stream:
+            while True:
+                stream.write(bytes(4096))
+                stream.flush()
         count.faults = count.hit = 1
         count.problems += refused(process, "cannot be written")
         step, _ = weights(disk / "model.ckpt")

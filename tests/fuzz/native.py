@@ -84,7 +84,7 @@ class Calls:
 
     def any(self) -> str:
         """Call one op; its name."""
-        names = ("neighbor_list", "env_mat", "harmonics", "expansion")
+        names = ("neighbor_list", "env_mat", "harmonics", "expansion", "density", "table")
         name = names[self.rng.integers(len(names))]
         getattr(self, f"_{name}")()
         return name
@@ -193,6 +193,35 @@ class Calls:
             lambda: self._ops.dd_expansion_grad_coef(grad=grad, **arguments),
         )
         calls[self.rng.integers(3)]()
+
+    def _density(self) -> None:
+        nframes, natoms, npoints = (int(n) for n in self.rng.integers([0, 0, 0], [3, 8, 200]))
+        nchannel, nspline, lmax = (int(n) for n in self.rng.integers([0, 0, 0], [3, 12, 9]))
+        dtype = ("float32", "float64")[self.rng.integers(2)]
+        shape = self._shape([natoms, nchannel, nspline, (lmax + 1) ** 2])
+        arguments = {
+            "point": self._floats([npoints, 3]),
+            "point_splits": self._splits(nframes, npoints),
+            "coord": self._floats([natoms, 3]),
+            "coord_splits": self._splits(nframes, natoms),
+            "box": self._boxes(nframes),
+            "coef": self.rng.normal(size=shape).astype(dtype),
+            "radial": self._np.array([self._number(), self._number()]),
+        }
+        if self.rng.integers(2):
+            self._ops.dd_density(**arguments)
+        else:
+            self._ops.dd_density_grad(**arguments)
+
+    def _table(self) -> None:
+        nrows, ntypes, pieces, nout = (int(n) for n in self.rng.integers([0] * 4, [60, 4, 9, 5]))
+        dtype = ("float32", "float64")[self.rng.integers(2)]
+        self._ops.dd_table(
+            x=self._floats([nrows]).astype(dtype),
+            type=self._integers(0, ntypes, nrows),
+            table=self.rng.normal(size=self._shape([ntypes, pieces, 6, nout])).astype(dtype),
+            step=self._number(),
+        )
 
 
 def fuzz(library: str, seconds: float, seed: int) -> Counter:
