@@ -176,7 +176,8 @@ def _put_table(graph_def: tf.compat.v1.GraphDef, net: _Net, step: float) -> None
     node.op = "DdTable"
     inputs = ("distance", "type_pair", "table", "step")
     node.input[:] = [f"{net.scope}/{name}" for name in inputs]
-    del node.attr["_output_shapes"]
+    if "_output_shapes" in node.attr:
+        del node.attr["_output_shapes"]
 
 
 def _with_fused_points(graph_def, model: DeepDensity) -> tf.compat.v1.GraphDef:

@@ -795,6 +795,17 @@ def _graphs() -> list[Case]:
         ),
         ("calls Python", added("PyFunc"), "test", "refused: holds operation 'PyFunc'"),
         ("loads data", added("IteratorV2"), "predict", "refused: holds operation 'IteratorV2'"),
+        ("compress nothing", nothing, "compress -i nix.pb -o new.pb", "nix.pb: no such file"),
+        ("compress another graph", graph(other_graph), "compress", "has no tensor model_attr"),
+        ("compress an unknown op", added("ReadFile"), "compress", "operation 'ReadFile'"),
+        ("step too wide", nothing, f"{COMMANDS['compress']} -s 99", "step is 99.0 Å, expected"),
+        ("step 0", nothing, f"{COMMANDS['compress']} -s 0", "found '0', expected a number above 0"),
+        (
+            "compress into a folder",
+            nothing,
+            "compress -i frozen_model.pb -o data",
+            "data: is a dir",
+        ),
         (
             "op in a function",
             in_function("WriteFile"),
