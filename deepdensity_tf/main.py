@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from deepdensity_tf import __version__
 from deepdensity_tf.entrypoints.options import add_verbosity
@@ -85,9 +86,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, like all else; sub-commands get the same class."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `dd-tf` with all its sub-commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dd-tf",
         description="Electron densities from atomic positions: train, freeze and use Deep Density "
         "models.",

@@ -74,9 +74,11 @@ template <typename T> DD_INLINE void place(const Basis& basis, const Vec& image,
     const T dy = static_cast<T>(y[p] - y0);
     const T dz = static_cast<T>(z[p] - z0);
     const T q = std::sqrt(dx * dx + dy * dy + dz * dz + soft * soft), inv_q = 1 / q;
-    const T t = (q - soft) * scale;
+    // Whatever is out of reach, or no number, goes to the interval past the last: it has no cast.
+    const T stretched = (q - soft) * scale, limit = static_cast<T>(nspline);
+    const T t = stretched < limit ? stretched : limit;
     const int32_t k = static_cast<int32_t>(t);
-    interval[p] = k < nspline ? k : nspline;
+    interval[p] = k;
     ux[p] = dx * inv_q;
     uy[p] = dy * inv_q;
     uz[p] = dz * inv_q;
@@ -307,10 +309,10 @@ template <typename T, bool kGradient> class Density {
     const Input point(ctx, 0, "point"), point_splits(ctx, 1, "point_splits");
     const Input coord(ctx, 2, "coord"), coord_splits(ctx, 3, "coord_splits");
     const Input box(ctx, 4, "box"), coef(ctx, 5, "coef"), radial(ctx, 6, "radial");
-    const int64_t nframes = box.shaped({-1, 9}).finite().dim(0);
-    const int64_t npoints = point.shaped({-1, 3}).finite().dim(0);
+    const int64_t nframes = box.shaped({-1, 9}).lengths().dim(0);
+    const int64_t npoints = point.shaped({-1, 3}).lengths().dim(0);
     const int32_t* psplit = row_splits(point_splits, nframes, npoints);
-    const int32_t* asplit = row_splits(coord_splits, nframes, coord.shaped({-1, 3}).finite().dim(0));
+    const int32_t* asplit = row_splits(coord_splits, nframes, coord.shaped({-1, 3}).lengths().dim(0));
     const Call<T> call{read_basis(coef, radial), coef.data<T>()};
     require(coef.dim(0) == coord.dim(0), "coef is of " + std::to_string(coef.dim(0)) + " atoms, coord of " +
                                              std::to_string(coord.dim(0)));

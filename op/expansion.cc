@@ -25,9 +25,10 @@ template <typename T> struct Placed {
 template <typename T> inline bool place(const Basis& basis, const double* d, Placed<T>* out) {
   const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
   const double q = std::sqrt(r2 + basis.soft * basis.soft);
-  const double t = (q - basis.soft) * basis.scale;
+  // Rounding must not lead before the first spline.
+  const double t = std::max(0.0, (q - basis.soft) * basis.scale);
+  if (!(t < basis.nspline)) return false;
   const int first = static_cast<int>(t);
-  if (first >= basis.nspline) return false;
   const T v = static_cast<T>(t - first);
   out->first = first;
   spline_weights(v, out->weight);
@@ -176,6 +177,9 @@ template <typename T> Call<T> read_call(TF_OpKernelContext* ctx, int first, int6
   call.npoints = npoints;
   call.basis = read_basis(coef, radial);
   for (int64_t p = 0; p < call.npairs; ++p) {
+    const double* d = call.disp + 3 * p;
+    if (!std::isfinite(d[0] + d[1] + d[2]))
+      throw InvalidArgument("disp is not finite in row " + std::to_string(p));
     if (call.atom[p] < 0 || call.atom[p] >= call.natoms)
       throw InvalidArgument("pair_atom[" + std::to_string(p) + "] is " + std::to_string(call.atom[p]) +
                             ", expected 0 to " + std::to_string(call.natoms - 1));

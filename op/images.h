@@ -15,6 +15,9 @@ struct Image {
   bool home;  // the wrapped atom itself, not a translated copy
 };
 
+// Beyond so many images no machine holds the pairs.
+constexpr double kMaxImages = 2e7;
+
 // Every image of the atoms that may lie within rcut of a point of the cell.
 inline std::vector<Image> make_images(const double* coord, int32_t natoms, const Cell& cell, double rcut) {
   std::vector<Image> images;
@@ -26,11 +29,18 @@ inline std::vector<Image> make_images(const double* coord, int32_t natoms, const
     }
     const Vec f = cell.fractional(home);
     std::array<int, 3> low, high;
+    const double before = static_cast<double>(images.size());
+    double more = 1;
     for (int k = 0; k < 3; ++k) {
       // The margin keeps images that rounding puts just outside of the reach.
       const double reach = rcut / cell.heights[k] + 1e-9;
-      low[k] = static_cast<int>(std::ceil(-reach - f[k]));
-      high[k] = static_cast<int>(std::floor(1 + reach - f[k]));
+      const double first = std::ceil(-reach - f[k]), last = std::floor(1 + reach - f[k]);
+      more *= last - first + 1;
+      require(std::abs(first) < kMaxImages && std::abs(last) < kMaxImages && before + more < kMaxImages,
+              "box is too small for rcut = " + std::to_string(rcut) + ": more than " +
+                  std::to_string(static_cast<int64_t>(kMaxImages)) + " images of the atoms lie within it");
+      low[k] = static_cast<int>(first);
+      high[k] = static_cast<int>(last);
     }
     for (int i = low[0]; i <= high[0]; ++i)
       for (int j = low[1]; j <= high[1]; ++j)

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -91,18 +92,10 @@ class Input {
   }
 
   // Checks that a float64 input holds no NaN or infinity.
-  const Input& finite() const {
-    const double* x = data<double>();
-    const int64_t n = size();
-    for (int64_t i = 0; i < n; ++i) {
-      if (!std::isfinite(x[i])) {
-        const int64_t width = TF_NumDims(tensor_.get()) > 1
-                                  ? dim(TF_NumDims(tensor_.get()) - 1) : 1;
-        throw InvalidArgument(name_ + " is not finite in row " + std::to_string(i / width));
-      }
-    }
-    return *this;
-  }
+  const Input& finite() const { return within(std::numeric_limits<double>::max(), " is not finite in row "); }
+
+  // Checks that a float64 input holds lengths (Å) that arithmetic can wrap into a cell.
+  const Input& lengths() const { return finite().within(1e9, " is beyond 1e9 Å in row "); }
 
   double scalar() const {
     shaped({});
@@ -110,6 +103,19 @@ class Input {
   }
 
  private:
+  const Input& within(double limit, const char* complaint) const {
+    const double* x = data<double>();
+    const int64_t n = size();
+    for (int64_t i = 0; i < n; ++i) {
+      if (!(std::abs(x[i]) <= limit)) {
+        const int64_t width = TF_NumDims(tensor_.get()) > 1
+                                  ? dim(TF_NumDims(tensor_.get()) - 1) : 1;
+        throw InvalidArgument(name_ + complaint + std::to_string(i / width));
+      }
+    }
+    return *this;
+  }
+
   std::string name_;
   Tensor tensor_;
 };

@@ -37,9 +37,9 @@ class NeighborList {
     const Input box(ctx, 4, "box"), rcut_input(ctx, 5, "rcut");
     const double rcut = rcut_input.scalar();
     require(rcut > 0 && std::isfinite(rcut), "rcut is " + std::to_string(rcut) + ", expected a positive length");
-    const int64_t nframes = box.shaped({-1, 9}).finite().dim(0);
-    const int32_t* csplit = row_splits(center_splits, nframes, center.shaped({-1, 3}).finite().dim(0));
-    const int32_t* asplit = row_splits(coord_splits, nframes, coord.shaped({-1, 3}).finite().dim(0));
+    const int64_t nframes = box.shaped({-1, 9}).lengths().dim(0);
+    const int32_t* csplit = row_splits(center_splits, nframes, center.shaped({-1, 3}).lengths().dim(0));
+    const int32_t* asplit = row_splits(coord_splits, nframes, coord.shaped({-1, 3}).lengths().dim(0));
     if (skip_self_)
       require(std::equal(csplit, csplit + nframes + 1, asplit),
               "center_splits and coord_splits differ: with skip_self the centres must be the atoms");

@@ -94,7 +94,15 @@ def draw_points(
 
 
 def assemble(frames: Sequence[Frame], config: SamplerConfig, rng: np.random.Generator) -> Sample:
-    """A batch of the given frames with points drawn anew."""
+    """A batch of the given frames with points drawn anew.
+
+    Raises
+    ------
+    InputError
+        A file of a frame has changed since it was opened.
+    """
+    for frame in frames:
+        frame.check_unchanged()
     draws = [draw_points(frame.density, config, rng) for frame in frames]
     references = [
         _channels(frame, index, config.spin)
@@ -141,9 +149,13 @@ class BatchSampler:
 
     def __call__(self, step: int) -> Sample:
         """The batch of step 0, 1, ..."""
-        picked = [self._frame_at(step * self._batch_size + k) for k in range(self._batch_size)]
         rng = np.random.default_rng([self._seed, 1, step])
-        return assemble([self._frames[index] for index in picked], self._config, rng)
+        return assemble(self.frames_of(step), self._config, rng)
+
+    def frames_of(self, step: int) -> list[Frame]:
+        """The frames in the batch of a step."""
+        first = step * self._batch_size
+        return [self._frames[self._frame_at(first + k)] for k in range(self._batch_size)]
 
     def _frame_at(self, position: int) -> int:
         epoch, within = divmod(position, len(self._frames))

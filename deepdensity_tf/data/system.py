@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class WatchedFile:
+    """A memory-mapped file as it was when opened: to read it after it shrank would be fatal."""
+
+    path: Path
+    state: tuple[int, int, int]  # inode, bytes, time of the last change
+
+    @classmethod
+    def of(cls, path: Path) -> WatchedFile:
+        """The file as it is now."""
+        stat = os.stat(path)
+        return cls(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+    def check(self) -> None:
+        """Raise InputError if the file is another one now, or gone."""
+        try:
+            same = WatchedFile.of(self.path) == self
+        except OSError:
+            raise InputError(f"{self.path}: was removed while in use") from None
+        if not same:
+            raise InputError(f"{self.path}: was changed while in use")
 
 
 @dataclass(frozen=True)
@@ -24,6 +49,12 @@ class Frame:
     spin_density: np.ndarray | None
     grid_shape: tuple[int, int, int] | None  # None: loose points
     loose_points: np.ndarray | None  # (npoints, 3) memory-mapped view, Å
+    files: tuple[WatchedFile, ...] = ()  # what the views above map
+
+    def check_unchanged(self) -> None:
+        """Raise InputError if a file behind this frame has changed since it was opened."""
+        for file in self.files:
+            file.check()
 
     def points(self, index: np.ndarray | None = None) -> np.ndarray:
         """Positions (n, 3) float64 in Å of all points, or of those with the given flat indices."""
@@ -132,8 +163,11 @@ class _Set:
 
     def __init__(self, folder: Path, natoms: int, pbc: bool):
         self._folder, self._pbc = folder, pbc
+        names = ("density.npy", "spin_density.npy", "grid.npy")
+        paths = [folder / name for name in names if (folder / name).is_file()]
+        self._files = tuple(WatchedFile.of(path) for path in paths)
         self._coord = _load(folder / "coord.npy", "f")
-        self.nframes = len(self._coord)
+        self.nframes = len(self._coord) if self._coord.ndim else 0
         self._expect("coord.npy", self._coord, (self.nframes, 3 * natoms))
         self._density = self._points_array("density.npy")
         npoints = self._density.shape[1]
@@ -167,6 +201,7 @@ class _Set:
             spin_density=None if self._spin is None else self._spin[index],
             grid_shape=None if shape is None else tuple(int(n) for n in shape[index]),
             loose_points=None if self._loose is None else self._loose[index],
+            files=self._files,
         )
 
     def _load_box(self) -> np.ndarray:
@@ -226,15 +261,49 @@ def find_systems(paths: str | list[str], type_map: list[str] | None = None) -> l
     return systems
 
 
+def data_checksum(frames: Iterable[Frame], type_map: Sequence[str]) -> str:
+    """What identifies data: the same for the same frames wherever they lie and however cut in sets.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        In the order in which they are used.
+    type_map : sequence of str
+        Elements of the frames' types.
+
+    Returns
+    -------
+    str
+        "sha256:" and 64 hexadecimal digits, over elements, cells, positions, points and densities.
+    """
+    digest = hashlib.sha256()
+    for frame in frames:
+        symbols = " ".join(type_map[t] for t in frame.atype)
+        digest.update(f"{symbols} {frame.pbc} {frame.grid_shape}".encode())
+        arrays = (frame.box, frame.coord, frame.density, frame.spin_density, frame.loose_points)
+        for array in arrays:
+            if array is not None:
+                digest.update(f"{array.dtype.str} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+    return f"sha256:{digest.hexdigest()}"
+
+
 # Bounds of electrons an atom: what lies outside is a density in other units than electrons/Å^3.
 _FEWEST, _MOST = 0.05, 150.0
 _CLOSEST = 0.1  # Å
+_FARTHEST = 1e6  # Å
 _FLAT = 1e-9  # Å^3
 
 
 def check_frame(frame: Frame) -> None:
     """Refuse a frame that no density calculation can have made (see DensitySystem.check)."""
     _check_finite(frame.label, coord=frame.coord, box=frame.box)
+    for name, array in (("coord", frame.coord), ("box", frame.box)):
+        farthest = np.abs(array).max(initial=0)
+        if farthest > _FARTHEST:
+            raise InputError(
+                f"{frame.label}: {name} holds {farthest:.3g} Å, expected at most {_FARTHEST:g} Å"
+            )
     if frame.grid_shape is not None or frame.pbc:
         volume = float(np.linalg.det(frame.box))
         if volume <= _FLAT:
@@ -262,7 +331,11 @@ def check_frame(frame: Frame) -> None:
 def _check_finite(label: str, **arrays: np.ndarray | None) -> None:
     for name, array in arrays.items():
         # The sum is finite if and only if all entries are (they are far from overflow).
-        if array is not None and not np.isfinite(np.sum(array, dtype=np.float64)):
+        if array is None:
+            continue
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = np.sum(array, dtype=np.float64)
+        if not np.isfinite(total):
             raise InputError(f"{label}: {name} holds NaN or infinity")
 
 
@@ -285,8 +358,10 @@ def _load(path: Path, kinds: str) -> np.ndarray:
         array = np.load(path, mmap_mode="r")
     except FileNotFoundError:
         raise InputError(f"{path}: missing") from None
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # NumPy reads headers with Python's parser, which raises at will
         reason = str(error).splitlines()[0] if str(error) else "empty"
+        if "pickle" in reason:  # NumPy's guess at any file without the header
+            reason = "no header"
         raise InputError(f"{path}: not a complete .npy file ({reason})") from None
     if array.dtype.kind not in kinds:
         wanted = "floating-point" if kinds == "f" else "integer"
@@ -309,7 +384,7 @@ def _read_words(path: Path) -> list[str]:
 def _read_types(path: Path, type_map: list[str]) -> list[int]:
     types = []
     for word in _read_words(path):
-        if not word.isdigit() or int(word) >= len(type_map):
+        if not (word.isascii() and word.isdigit()) or int(word) >= len(type_map):
             raise InputError(
                 f"{path}: found {word!r}, expected types 0 to {len(type_map) - 1} of type_map.raw"
             )

@@ -41,5 +41,5 @@ def run(args: argparse.Namespace) -> None:
 
     state = load_state(args.checkpoint)
     state.optimizer.swap_average()
-    freeze(state.model, state.config, args.output)
+    freeze(state.model, state.config, args.output, state.data_checksum)
     log.info("%s: step %d of %s", args.output, state.step, args.checkpoint)

@@ -129,6 +129,7 @@ def _parity(args: argparse.Namespace):
     import numpy as np
 
     from deepdensity_tf.infer.frames import choose_frames, predict_frame
+    from deepdensity_tf.infer.metrics import check_finite
     from deepdensity_tf.infer.pictures import parity
     from deepdensity_tf.utils.progress import track
 
@@ -140,6 +141,7 @@ def _parity(args: argparse.Namespace):
         for entry in chosen:
             for index in entry.indices:
                 frame = entry.system.frame(index)
+                check_finite(frame.density, "reference", f"{entry.name}, frame {index}")
                 pred.append(predict_frame(model, frame))
                 ref.append(np.ravel(frame.density))
                 advance()

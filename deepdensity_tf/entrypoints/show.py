@@ -65,6 +65,8 @@ def _describe(facts: dict, script: dict) -> str:
     if "package_version" in facts:
         lines["frozen by"] = f"deepdensity_tf {facts['package_version']}"
     lines.update(_training_summary(script))
+    if "data_checksum" in facts:
+        lines["data checksum"] = facts["data_checksum"]
     width = max(map(len, lines)) + 2
     return "\n".join(f"{name + ':':<{width}}{value}" for name, value in lines.items())
 

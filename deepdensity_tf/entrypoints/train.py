@@ -43,7 +43,6 @@ def run(args: argparse.Namespace) -> None:
     import_tensorflow()
     from deepdensity_tf.utils.argcheck import complete_input, describe_input, read_input
     from deepdensity_tf.utils.errors import InputError
-    from deepdensity_tf.utils.files import atomic_path
 
     if args.keys:
         print(describe_input())
@@ -51,38 +50,46 @@ def run(args: argparse.Namespace) -> None:
     if args.input is None:
         raise InputError("dd-tf train: no input given, expected a file such as input.json")
     config = complete_input(read_input(args.input), args.input)
-    folder = Path(config["training"]["save_ckpt"])
+    _check_targets(config, args)
+    _train(config, args)
+
+
+def _check_targets(config: dict, args: argparse.Namespace) -> None:
+    """Refuse at once what would fail only when the first checkpoint or line is written."""
+    from deepdensity_tf.utils.errors import InputError
+
+    folder, curve = (Path(config["training"][key]) for key in ("save_ckpt", "disp_file"))
     if not args.restart and (folder / "checkpoint").exists():
         raise InputError(
             f"{folder}: holds checkpoints already; go on by --restart, or choose another "
             "training.save_ckpt"
         )
-    with atomic_path(args.output) as temporary:
-        temporary.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
-    _train(config, folder, args)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{args.input}: training.save_ckpt is {folder}, which is a file")
+    for key, path in (("training.disp_file", curve), ("--output", Path(args.output))):
+        if path.is_dir() or not path.parent.is_dir():
+            raise InputError(f"{key} is {path}, expected a file name in a folder that exists")
+    if args.restart and args.init_model:
+        raise InputError("--restart and --init-model: expected one of them")
 
 
-def _train(config: dict, folder: Path, args: argparse.Namespace) -> None:
+def _train(config: dict, args: argparse.Namespace) -> None:
     import tensorflow as tf
 
-    from deepdensity_tf.train.checkpoint import (
-        CheckpointFolder,
-        TrainingState,
-        load_state,
-        read_checkpoint_input,
-    )
-    from deepdensity_tf.train.trainer import Trainer
+    from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState, load_state
+    from deepdensity_tf.train.trainer import Trainer, TrainingData
     from deepdensity_tf.utils.errors import InputError
+    from deepdensity_tf.utils.files import atomic_path
     from deepdensity_tf.utils.ops import own_message
 
-    if args.restart and read_checkpoint_input(folder)["model"] != config["model"]:
-        raise InputError(
-            f"{args.input}: section model differs from that of {folder}; "
-            "a restart needs the same model"
-        )
-    state = TrainingState(config)
+    folder = Path(config["training"]["save_ckpt"])
+    before = _checksum_before(config, folder, args.input) if args.restart else None
+    data = TrainingData(config)
+    if before not in (None, "unknown", data.checksum):
+        log.warning("training_data: other frames than those of the checkpoints in %s", folder)
+    state = TrainingState(config, data.checksum)
     checkpoints = CheckpointFolder(folder, state)
-    trainer = Trainer(state, checkpoints)
+    trainer = Trainer(state, checkpoints, data)
     if args.restart:
         checkpoints.restore()
         log.info("going on from step %d", state.step)
@@ -92,11 +99,28 @@ def _train(config: dict, folder: Path, args: argparse.Namespace) -> None:
         if state.step == 0 and not args.init_model:
             trainer.initialise()
         log.info("%d parameters", state.model.nparameters)
+        with atomic_path(args.output) as temporary:
+            temporary.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
         trainer.run()
     except tf.errors.InvalidArgumentError as error:
         # What the checks of the data let pass, e.g. more pairs than one call can hold.
         raise InputError(f"{args.input}: a frame cannot be used: {own_message(error)}") from None
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(f"{own_message(error)}; lower batch_size or numb_points") from None
     log.info("done: step %d, checkpoints in %s", state.step, folder)
+
+
+def _checksum_before(config: dict, folder: Path, source: str) -> str:
+    """Checksum of the data trained on so far; the model must be the same."""
+    from deepdensity_tf.train.checkpoint import read_checkpoint_input
+    from deepdensity_tf.utils.errors import InputError
+
+    before, checksum = read_checkpoint_input(folder)
+    if before["model"] != config["model"]:
+        raise InputError(
+            f"{source}: section model differs from that of {folder}; a restart needs the same model"
+        )
+    return checksum
 
 
 def _copy_model(source, target, name: str) -> None:

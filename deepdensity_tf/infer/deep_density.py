@@ -13,10 +13,20 @@ from google.protobuf.message import DecodeError
 
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.known_ops import refused_ops
 
 _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
 _MAX_POINTS = 200_000
+# What every evaluation feeds and fetches.
+_CONTRACT = {
+    "t_coord": tf.float64,
+    "t_type": tf.int32,
+    "t_box": tf.float64,
+    "t_point": tf.float64,
+    "o_density": tf.float64,
+    "o_density_grad": tf.float64,
+}
 
 
 class DeepDensity:
@@ -59,39 +69,43 @@ class DeepDensity:
     def __init__(self, model_file: str | Path, max_pairs: int | None = None):
         ops.library()
         self._file = Path(model_file)
+        graph_def = read_graph(self._file)
         graph = tf.Graph()
         with graph.as_default():
             try:
-                tf.import_graph_def(read_graph(self._file), name="")
-            except (ValueError, tf.errors.OpError) as error:
+                tf.import_graph_def(graph_def, name="")
+            except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
                 raise InputError(
                     f"{self._file}: not a usable graph ({str(error).splitlines()[0]})"
                 ) from None
         self._session = tf.compat.v1.Session(graph=graph)
-        version = self._attribute("model_attr/model_version")
+        version = self._text("model_attr/model_version")
         if version not in _VERSIONS:
             raise InputError(
                 f"{self._file}: model version {version}, expected {' or '.join(_VERSIONS)}; "
-                "freeze the model anew"
+                "freeze the model anew, or use the version of deepdensity_tf that froze it"
             )
         self.model_version = version
-        self.type_map = self._attribute("model_attr/type_map").split()
-        self.rcut = float(self._attribute("model_attr/rcut"))
-        self.rcut_point = float(self._attribute("model_attr/rcut_point"))
-        self.model_type = self._attribute("model_attr/model_type")
-        self.training_script = json.loads(self._attribute("train_attr/training_script"))
+        self.type_map = self._text("model_attr/type_map").split()
+        self.rcut = self._number("model_attr/rcut")
+        self.rcut_point = self._number("model_attr/rcut_point")
+        self.model_type = self._text("model_attr/model_type")
+        self.training_script = self._script("train_attr/training_script")
         self.info = {
-            "nparameters": int(self._attribute("model_attr/nparameters")),
-            "package_version": self._attribute("model_attr/package_version"),
+            "nparameters": int(self._number("model_attr/nparameters")),
+            "package_version": self._text("model_attr/package_version"),
         }
-        operations = {operation.name for operation in graph.get_operations()}
+        operations = {operation.name: operation for operation in graph.get_operations()}
+        self._check_contract(operations)
+        if "train_attr/data_checksum" in operations:  # models of older versions have none
+            self.info["data_checksum"] = self._text("train_attr/data_checksum")
         self.has_spin = "o_spin_density" in operations
         self.has_electrons = "o_electrons" in operations
         stored = "model_attr/baseline" in operations
         self.baseline = self._attribute("model_attr/baseline") if stored else None
         # What points need of the atoms; a model without a net for each pair needs the table alone.
         self._atom_tensors = [f"{name}:0" for name in _ATOM_STATE if name in operations]
-        self._max_pairs = max_pairs or int(self._attribute("model_attr/max_pairs"))
+        self._max_pairs = max_pairs or int(self._number("model_attr/max_pairs"))
 
     def atype_of(self, symbols: list[str]) -> np.ndarray:
         """Types (natoms,) int32 of chemical symbols.
@@ -283,17 +297,55 @@ class DeepDensity:
     def _run(self, names, feeds: dict):
         try:
             return self._session.run(names, feeds)
-        except tf.errors.InvalidArgumentError as error:
-            raise InputError(f"{self._file}: {ops.own_message(error)}") from None
+        except tf.errors.ResourceExhaustedError:
+            raise MemoryError(f"{self._file}: a chunk of points; give fewer max_pairs") from None
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            # Also feeds whose shape a damaged graph does not take.
+            reason = ops.own_message(error) if isinstance(error, tf.errors.OpError) else error
+            raise InputError(f"{self._file}: {reason}") from None
 
     def _attribute(self, name: str):
         try:
-            value = self._session.run(f"{name}:0")
-        except (KeyError, ValueError):
+            return self._session.run(f"{name}:0")
+        except (KeyError, ValueError, TypeError):
             raise InputError(
                 f"{self._file}: has no tensor {name}, expected a model frozen by dd-tf freeze"
             ) from None
-        return value.decode() if isinstance(value, bytes) else value
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"{self._file}: {name} cannot be read ({ops.own_message(error)})"
+            ) from None
+
+    def _text(self, name: str) -> str:
+        value = self._attribute(name)
+        if not isinstance(value, bytes):
+            raise InputError(f"{self._file}: {name} is no text, expected a model of dd-tf freeze")
+        return value.decode(errors="replace")
+
+    def _number(self, name: str) -> float:
+        value = np.asarray(self._attribute(name))
+        if value.shape or value.dtype.kind not in "fiu" or not 0 < value < np.inf:
+            raise InputError(f"{self._file}: {name} is {value}, expected a positive number")
+        return float(value)
+
+    def _script(self, name: str) -> dict:
+        text = self._text(name)
+        try:
+            script = json.loads(text)
+        except (json.JSONDecodeError, RecursionError):
+            script = None
+        if not isinstance(script, dict) or not isinstance(script.get("model"), dict):
+            raise InputError(f"{self._file}: {name} is damaged, expected the input of a training")
+        return script
+
+    def _check_contract(self, operations: dict) -> None:
+        for name, dtype in _CONTRACT.items():
+            outputs = operations[name].outputs if name in operations else []
+            if not outputs or outputs[0].dtype != dtype:
+                raise InputError(
+                    f"{self._file}: has no {dtype.name} tensor {name}, expected a model frozen by "
+                    "dd-tf freeze"
+                )
 
 
 def _blocks(shape: tuple[int, int, int], size: int) -> Iterator[tuple[slice, slice, slice]]:
@@ -326,12 +378,21 @@ def read_graph(path: Path) -> tf.compat.v1.GraphDef:
         raise InputError(f"{path}: not a graph or truncated, expected a frozen model") from None
     if not graph.node:
         raise InputError(f"{path}: an empty graph, expected a frozen model")
+    refused = refused_ops(graph)
+    if refused:
+        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        raise InputError(
+            f"{path}: refused: holds {refused[0]}{more}, expected a model frozen by dd-tf freeze, "
+            "which only computes"
+        )
     return graph
 
 
 def _array(value, name: str, tail: tuple[int, ...]) -> np.ndarray:
     """Float64 array, finite, with the given last axes (-1: any)."""
     try:
+        if np.iscomplexobj(value):
+            raise TypeError
         array = np.ascontiguousarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{name} is not an array of numbers") from None

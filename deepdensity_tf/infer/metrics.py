@@ -171,6 +171,13 @@ def _with_ratios(rows: list[dict]) -> list[dict]:
     return rows
 
 
+def check_finite(values: np.ndarray, name: str, label: str) -> None:
+    """Raise InputError if a density holds NaN or infinity."""
+    bad = values.size - int(np.isfinite(values).sum())
+    if bad:
+        raise InputError(f"{label}: {name} density is not finite at {bad} of {values.size} points")
+
+
 def _checked(pred: np.ndarray, ref: np.ndarray, label: str) -> tuple[np.ndarray, np.ndarray]:
     pred, ref = np.asarray(pred, dtype=np.float64), np.asarray(ref, dtype=np.float64)
     label = label or "density"
@@ -179,7 +186,5 @@ def _checked(pred: np.ndarray, ref: np.ndarray, label: str) -> tuple[np.ndarray,
     if ref.size == 0:
         raise InputError(f"{label}: has no points")
     for name, values in (("model", pred), ("reference", ref)):
-        bad = ref.size - int(np.isfinite(values).sum())
-        if bad:
-            raise InputError(f"{label}: {name} density is not finite at {bad} of {ref.size} points")
+        check_finite(values, name, label)
     return pred.ravel(), ref.ravel()

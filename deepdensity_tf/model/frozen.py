@@ -18,7 +18,9 @@ from tensorflow.python.framework.convert_to_constants import (
 
 from deepdensity_tf import __version__
 from deepdensity_tf.model.density_model import AtomState, Batch, DensityModel
+from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.known_ops import refused_ops
 
 MODEL_VERSION = "1.0"
 
@@ -28,7 +30,9 @@ _MAX_PAIRS_TABLE = 3_000_000
 _MAX_PAIRS_NET = 60_000
 
 
-def freeze(model: DensityModel, script: dict, path: str | Path) -> None:
+def freeze(
+    model: DensityModel, script: dict, path: str | Path, data_checksum: str = "unknown"
+) -> None:
     """Write a model as one GraphDef file, variables folded in.
 
     Parameters
@@ -39,6 +43,13 @@ def freeze(model: DensityModel, script: dict, path: str | Path) -> None:
         The completed input it was trained with.
     path : str or Path
         The file, e.g. frozen_model.pb; replaced only when complete.
+    data_checksum : str
+        What identifies the training data (`data.system.data_checksum`).
+
+    Raises
+    ------
+    InputError
+        `path` cannot be written; a plug-in uses operations that no loader accepts.
     """
     function = tf.function(lambda *inputs: _outputs(model, *inputs)).get_concrete_function(
         tf.TensorSpec([None, None, 3], tf.float64, name="t_coord"),
@@ -47,7 +58,12 @@ def freeze(model: DensityModel, script: dict, path: str | Path) -> None:
         tf.TensorSpec([None, None, 3], tf.float64, name="t_point"),
     )
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
-    graph_def.node.extend(_attributes(model, script).node)
+    graph_def.node.extend(_attributes(model, script, data_checksum).node)
+    refused = refused_ops(graph_def)
+    if refused:
+        raise InputError(
+            f"{path}: the model holds {refused[0]}, which loading refuses; see utils/known_ops.py"
+        )
     with atomic_path(path) as temporary:
         temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
 
@@ -115,7 +131,7 @@ def _checked_types(atype, coord, ntypes: int):
         return tf.identity(atype)
 
 
-def _attributes(model: DensityModel, script: dict) -> tf.compat.v1.GraphDef:
+def _attributes(model: DensityModel, script: dict, data_checksum: str) -> tf.compat.v1.GraphDef:
     values = {
         "model_attr/type_map": " ".join(model.type_map),
         "model_attr/rcut": float(model.rcut),
@@ -127,6 +143,7 @@ def _attributes(model: DensityModel, script: dict) -> tf.compat.v1.GraphDef:
         "model_attr/baseline": model.baseline.numpy()[:, 0],  # (ntypes, nspline)
         "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_TABLE,
         "train_attr/training_script": json.dumps(script),
+        "train_attr/data_checksum": data_checksum,
     }
     graph = tf.Graph()
     with graph.as_default():

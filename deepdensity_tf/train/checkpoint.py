@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
+import shutil
 from pathlib import Path
 
 import tensorflow as tf
@@ -14,7 +17,14 @@ from deepdensity_tf.utils.argcheck import complete_input
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
+log = logging.getLogger(__name__)
+
 _INPUT = "input.json"
+# What TensorFlow raises on states that are damaged or of another model.
+_UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, RuntimeError, LookupError)
+_STATE = "state"
+_STATE_FILE = re.compile(rf"({_STATE}-\d+)(\.index|\.data-\d+-of-\d+|_temp)[^/]*")
+_UNKNOWN = "unknown"  # data of checkpoints written before checksums were kept
 
 
 class TrainingState:
@@ -24,10 +34,13 @@ class TrainingState:
     ----------
     config : dict
         The completed input.
+    data_checksum : str
+        What identifies the training data.
     """
 
-    def __init__(self, config: dict):
+    def __init__(self, config: dict, data_checksum: str = _UNKNOWN):
         self.config = config
+        self.data_checksum = data_checksum
         self.model = DensityModel(config["model"], config["training"]["seed"])
         self.optimizer = AveragedAdam(
             self.model.trainable_variables, config["training"]["ema_decay"]
@@ -52,50 +65,98 @@ class CheckpointFolder:
         self._checkpoint = tf.train.Checkpoint(
             model=state.model, optimizer=state.optimizer, elapsed=state.elapsed
         )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self.path), max_to_keep=3, checkpoint_name="state"
-        )
+        try:
+            self._manager = tf.train.CheckpointManager(
+                self._checkpoint, str(self.path), max_to_keep=3, checkpoint_name=_STATE
+            )
+        except (tf.errors.OpError, ValueError) as error:
+            raise InputError(
+                f"{self.path / 'checkpoint'}: damaged ({_reason(error)}), expected a line "
+                f'model_checkpoint_path: "{_STATE}-N" that names a state of the folder'
+            ) from None
         self._state = state
+        self.saved_step: int | None = None  # of the last state in the folder
+        self._begun = False
 
     def save(self) -> None:
-        """Write the present state."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if not (self.path / _INPUT).exists():
-                content = {"version": __version__, "input": self._state.config}
-                with atomic_path(self.path / _INPUT) as temporary:
-                    temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
-            self._manager.save(checkpoint_number=self._state.step)
-        except (tf.errors.OpError, OSError) as error:
-            reason = getattr(error, "message", None) or str(error)
-            raise InputError(
-                f"{self.path}: the checkpoint of step {self._state.step} cannot be written "
-                f"({reason.splitlines()[0]})"
-            ) from None
-
-    def restore(self) -> None:
-        """Take up the last state.
+        """Write the present state.
 
         Raises
         ------
         InputError
-            No state there, or one of another model.
+            The folder cannot be written, e.g. for want of space; the states before are intact.
         """
-        latest = tf.train.latest_checkpoint(str(self.path))
-        if latest is None:
-            raise InputError(f"{self.path}: no checkpoint there, expected the folder of a training")
         try:
-            status = self._checkpoint.restore(latest)
-            status.assert_existing_objects_matched()
-        except (tf.errors.OpError, ValueError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
+            if not self._begun:
+                self._begin()
+            self._manager.save(checkpoint_number=self._state.step)
+            self._remove_leftovers()
+            self.saved_step = self._state.step
+        except (tf.errors.OpError, OSError) as error:
+            reason = getattr(error, "message", None) or str(error)
             raise InputError(
-                f"{latest}: does not fit the model of {_INPUT} ({reason[:200]})"
+                f"{self.path}: the checkpoint of step {self._state.step} cannot be written "
+                f"({reason.splitlines()[0]}); those before are intact: make room or give the "
+                "rights, then go on by dd-tf train --restart"
             ) from None
 
+    def restore(self) -> None:
+        """Take up the last state; where that is damaged, the one before it.
 
-def read_checkpoint_input(path: str | Path) -> dict:
-    """The completed input stored with checkpoints; keys newer than it get their defaults.
+        Raises
+        ------
+        InputError
+            No state there, or none that is whole and of this model.
+        """
+        states = list(reversed(self._manager.checkpoints))
+        if not states:
+            raise InputError(f"{self.path}: no checkpoint there, expected the folder of a training")
+        problems = []
+        for path in states:
+            try:
+                status = self._checkpoint.restore(path)
+                status.assert_existing_objects_matched()
+            except _UNREADABLE as error:
+                problems.append(f"{path}: damaged or of another model ({_reason(error)})")
+                continue
+            if problems:
+                log.warning("%s; taking %s, step %d", problems[0], path, self._state.step)
+            self.saved_step = self._state.step
+            return
+        raise InputError(problems[0])
+
+    def _begin(self) -> None:
+        """Folder and input of this run: a restart may have changed all but the model."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        state = self._state
+        content = {"version": __version__, "data": state.data_checksum, "input": state.config}
+        with atomic_path(self.path / _INPUT) as temporary:
+            temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        self._begun = True
+
+    def _remove_leftovers(self) -> None:
+        """What a killed run was writing: states that no `checkpoint` names."""
+        known = {Path(path).name for path in self._manager.checkpoints}
+        for path in self.path.iterdir():
+            match = _STATE_FILE.fullmatch(path.name)
+            if match is None or match[1] in known:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        for path in self.path.glob("checkpoint.tmp*"):
+            path.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def read_checkpoint_input(path: str | Path) -> tuple[dict, str]:
+    """What is stored with checkpoints: the completed input and the checksum of the training data.
+
+    Keys newer than the checkpoints get their defaults.
 
     Raises
     ------
@@ -105,17 +166,20 @@ def read_checkpoint_input(path: str | Path) -> dict:
     file = Path(path) / _INPUT
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return complete_input(content["input"], str(file))
+        return complete_input(content["input"], str(file)), str(content.get("data", _UNKNOWN))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"{path}: found no {_INPUT} there, expected the checkpoint folder of a training"
+            f"{path}: found no {_INPUT} there, expected the checkpoint folder of a training "
+            "(one that has none yet starts without --restart)"
         ) from None
-    except (json.JSONDecodeError, KeyError, TypeError, OSError) as error:
-        raise InputError(f"{file}: damaged ({error})") from None
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise InputError(f"{file}: damaged ({_reason(error)})") from None
 
 
 def load_state(path: str | Path) -> TrainingState:
     """Rebuild a training's last state from its checkpoint folder alone."""
-    state = TrainingState(read_checkpoint_input(path))
+    state = TrainingState(*read_checkpoint_input(path))
     CheckpointFolder(path, state).restore()
     return state

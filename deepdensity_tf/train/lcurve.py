@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
 
@@ -24,16 +25,29 @@ class LearningCurve:
         self._path = Path(path)
         kept = []
         if step and self._path.is_file():
-            for line in self._path.read_text(encoding="utf-8").splitlines()[1:]:
+            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
                 fields = line.split()
-                if len(fields) == len(columns) and int(fields[0]) <= step:
+                whole = len(fields) == len(columns) and fields[0].isdigit()
+                if whole and int(fields[0]) <= step:
                     kept.append(line)
         header = "#" + " ".join(f"{name:>12}" for name in columns)
         with atomic_path(self._path) as temporary:
             temporary.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
 
     def add(self, step: int, values: list[float]) -> None:
-        """Append a line."""
+        """Append a line.
+
+        Raises
+        ------
+        InputError
+            The file cannot be written.
+        """
         line = f" {step:12d} " + " ".join(f"{value:12.5e}" for value in values)
-        with open(self._path, "a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        try:
+            with open(self._path, "a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as error:
+            raise InputError(
+                f"{self._path}: cannot be written ({error.strerror}); make room or give the "
+                "rights, then go on by dd-tf train --restart"
+            ) from None

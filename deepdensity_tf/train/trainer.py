@@ -6,14 +6,14 @@ import logging
 import math
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
 from deepdensity_tf.data.sampler import BatchSampler, Sample, SamplerConfig, assemble
 from deepdensity_tf.data.selection import select_frames
-from deepdensity_tf.data.system import Frame, find_systems
+from deepdensity_tf.data.system import Frame, data_checksum, find_systems
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch
 from deepdensity_tf.model.statistics import initialise_statistics
@@ -51,6 +51,8 @@ def load_frames(section: dict, model: dict, key: str) -> list[Frame]:
         Name of the section, for messages.
     """
     frames: list[Frame] = []
+    if not section["systems"]:
+        raise InputError(f"{key}.systems: found an empty list, expected folders of systems")
     for system, text in _systems_and_slices(section, model["type_map"], key):
         system.check()
         chosen = select_frames(text, system.nframes, f"{key}.frames ({system.path})")
@@ -70,6 +72,45 @@ def load_frames(section: dict, model: dict, key: str) -> list[Frame]:
         )
         frames += taken
     return frames
+
+
+class TrainingData:
+    """The frames to train and validate on, checked.
+
+    Parameters
+    ----------
+    config : dict
+        The completed input.
+
+    Raises
+    ------
+    InputError
+        What is wrong with the data.
+    """
+
+    def __init__(self, config: dict):
+        model, run = config["model"], config["training"]
+        section = run["training_data"]
+        self.frames = load_frames(section, model, "training_data")
+        self.sampling = _sampler_config(section, model)
+        self.batches = BatchSampler(self.frames, self.sampling, section["batch_size"], run["seed"])
+        self.validation = _validation_sample(run, model)
+        self.checksum = data_checksum(self.frames, model["type_map"])
+
+
+def _validation_sample(run: dict, model: dict) -> Sample | None:
+    section = run.get("validation_data")
+    if section is None:
+        return None
+    frames = load_frames(section, model, "validation_data")
+    rng = np.random.default_rng([run["seed"], 3])
+    if section["batch_size"]:
+        frames = frames[: section["batch_size"]]
+    return assemble(frames, _sampler_config(section, model), rng)
+
+
+def _sampler_config(section: dict, model: dict) -> SamplerConfig:
+    return SamplerConfig(section["numb_points"], section["uniform_fraction"], model["spin"])
 
 
 def _systems_and_slices(section: dict, type_map: list[str], key: str) -> list[tuple]:
@@ -119,21 +160,17 @@ class Trainer:
         Changed in place; a fresh one gets its statistics from the data.
     folder : CheckpointFolder
         Where states are kept.
+    data : TrainingData
+        What it learns from.
     """
 
-    def __init__(self, state: TrainingState, folder: CheckpointFolder):
-        self._state, self._folder = state, folder
-        config = state.config
-        self._run = config["training"]
-        self._rates = config["learning_rate"]
-        self._loss = DensityLoss(config["loss"])
-        data = self._run["training_data"]
-        frames = load_frames(data, config["model"], "training_data")
-        self._sampling = self._sampler_config(data)
-        self._batches = BatchSampler(frames, self._sampling, data["batch_size"], self._run["seed"])
-        self._validation = self._validation_sample()
-        self._frames = frames
+    def __init__(self, state: TrainingState, folder: CheckpointFolder, data: TrainingData):
+        self._state, self._folder, self._data = state, folder, data
+        self._run = state.config["training"]
+        self._rates = state.config["learning_rate"]
+        self._loss = DensityLoss(state.config["loss"])
         self._stopped = False
+        self._fault: Exception | None = None  # of the thread that draws batches
         self._step_function = tf.function(
             self._train_step, input_signature=[*_SIGNATURE, tf.TensorSpec([], tf.float64)]
         )
@@ -142,16 +179,22 @@ class Trainer:
     def initialise(self) -> None:
         """Statistics of a fresh model."""
         rng = np.random.default_rng([self._run["seed"], 2])
-        count = min(_STATISTICS_FRAMES, len(self._frames))
-        chosen = rng.choice(len(self._frames), count, replace=False)
-        config = SamplerConfig(
-            _STATISTICS_POINTS, self._sampling.uniform_fraction, self._sampling.spin
-        )
-        sample = assemble([self._frames[i] for i in chosen], config, rng)
+        frames = self._data.frames
+        count = min(_STATISTICS_FRAMES, len(frames))
+        chosen = rng.choice(len(frames), count, replace=False)
+        config = replace(self._data.sampling, numb_points=_STATISTICS_POINTS)
+        sample = assemble([frames[i] for i in chosen], config, rng)
         initialise_statistics(self._state.model, sample)
 
     def run(self) -> None:
-        """Train until numb_steps, max_time or SIGTERM; the last state is saved."""
+        """Train until numb_steps, max_time or SIGTERM; the last state is saved.
+
+        Raises
+        ------
+        InputError
+            Loss or weights that are no numbers any more; data that changed on disk; files that
+            cannot be written. A checkpoint to go on from is named.
+        """
         state, run = self._state, self._run
         progress = _Progress(
             run["numb_steps"],
@@ -161,15 +204,22 @@ class Trainer:
             time.monotonic(),
         )
         columns = ["step", "nmae_trn", "loss_trn", "charge_trn", "lr", "time"]
-        if self._validation is not None:
+        if self._data.validation is not None:
             columns[1:1] = ["nmae_val", "charge_val"]
         curve = LearningCurve(run["disp_file"], columns, state.step)
         previous = signal.signal(signal.SIGTERM, self._stop)
         try:
             self._loop(progress, curve)
+        except tf.errors.OpError:
+            if not isinstance(self._fault, InputError):
+                raise
+            self._save(progress)
+            raise InputError(
+                f"{self._fault}; a checkpoint of step {progress.step} is in {self._folder.path}: "
+                "put the data right and go on by dd-tf train --restart"
+            ) from None
         finally:
             signal.signal(signal.SIGTERM, previous)
-        self._save(progress)
 
     def _loop(self, progress: _Progress, curve: LearningCurve) -> None:
         shown, points, results = time.monotonic(), 0, []
@@ -177,7 +227,14 @@ class Trainer:
             if self._stopped or progress.fraction >= 1:
                 break
             rate = self._rate(progress.fraction)
-            results.append(self._step_function(*sample, tf.constant(rate, tf.float64)))
+            *result, finite = self._step_function(*sample, tf.constant(rate, tf.float64))
+            if not finite:
+                loss = float(result[0])
+                what = (
+                    "the weights are not finite after" if math.isfinite(loss) else f"loss {loss} in"
+                )
+                raise self._diverged(progress.step + 1, what)
+            results.append([float(x) for x in result])
             progress.step += 1
             points += int(sample.point.shape[0])
             if progress.step % self._run["disp_freq"] == 0 or progress.step == progress.numb_steps:
@@ -185,19 +242,27 @@ class Trainer:
                 self._display(progress, curve, np.mean(results, 0), rate, points / seconds)
                 shown, points, results = time.monotonic(), 0, []
             if progress.step % self._run["save_freq"] == 0:
-                self._save(progress)
+                self._save_if_usable(progress, sample)
+        if progress.step != self._folder.saved_step:
+            self._save_if_usable(progress, sample)
+
+    def _diverged(self, step: int, what: str) -> InputError:
+        """What to say of a step; nothing of it has been saved."""
+        frames = ", ".join(frame.label for frame in self._data.batches.frames_of(step - 1))
+        saved = self._folder.saved_step
+        good = "no checkpoint was written yet"
+        if saved is not None:
+            good = f"the last good checkpoint is that of step {saved} in {self._folder.path}"
+        return InputError(
+            f"training: {what} step {step} (batch: {frames}); {good}; check these frames, or lower "
+            "learning_rate.start_lr and start anew or go on by --restart"
+        )
 
     def _display(self, progress, curve, means, rate: float, speed: float) -> None:
         loss, absolute, charge = (float(x) for x in means)
-        if not math.isfinite(loss):
-            raise InputError(
-                f"training: the loss is {loss} in the {self._run['disp_freq']} steps up to step "
-                f"{progress.step}; the last good checkpoint is in {self._folder.path}; "
-                "lower learning_rate.start_lr"
-            )
         values = [100 * absolute, loss, 100 * charge, rate, progress.elapsed]
         text = f"step {progress.step:7d}  NMAE train {100 * absolute:7.3f} %"
-        if self._validation is not None:
+        if self._data.validation is not None:
             val_absolute, val_charge = self._validate()
             values[:0] = [100 * val_absolute, 100 * val_charge]
             text += f"  validation {100 * val_absolute:7.3f} %"
@@ -209,9 +274,15 @@ class Trainer:
     def _validate(self) -> list[float]:
         optimizer = self._state.optimizer
         optimizer.swap_average()
-        result = self._test_function(*self._validation)
+        result = self._test_function(*self._data.validation)
         optimizer.swap_average()
         return [float(x) for x in result]
+
+    def _save_if_usable(self, progress: _Progress, sample: Sample) -> None:
+        """Save, unless the density of the new weights is no number (seen on a batch)."""
+        if not np.isfinite([float(x) for x in self._test_function(*sample)]).all():
+            raise self._diverged(progress.step, "the density is not finite after")
+        self._save(progress)
 
     def _save(self, progress: _Progress) -> None:
         self._state.elapsed.assign(progress.elapsed)
@@ -232,7 +303,9 @@ class Trainer:
             errors = self._errors(sample)
             loss = self._loss(errors)
         self._state.optimizer.apply(tape.gradient(loss, variables), rate)
-        return loss, tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)
+        finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *variables)]
+        means = tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)
+        return loss, *means, tf.reduce_all(finite)
 
     def _test_step(self, *arguments):
         errors = self._errors(Sample(*arguments))
@@ -250,7 +323,7 @@ class Trainer:
         types = [spec.dtype for spec in _SIGNATURE]
 
         def fetch(step):
-            fields = tf.numpy_function(lambda k: list(self._batches(int(k))), [step], types)
+            fields = tf.numpy_function(self._draw, [step], types)
             return Sample(
                 *(tf.ensure_shape(f, s.shape) for f, s in zip(fields, _SIGNATURE, strict=True))
             )
@@ -258,20 +331,13 @@ class Trainer:
         steps = tf.data.Dataset.range(first, self._run["numb_steps"])
         return steps.map(fetch, num_parallel_calls=1, deterministic=True).prefetch(4)
 
-    def _validation_sample(self) -> Sample | None:
-        section = self._run.get("validation_data")
-        if section is None:
-            return None
-        frames = load_frames(section, self._state.config["model"], "validation_data")
-        rng = np.random.default_rng([self._run["seed"], 3])
-        if section["batch_size"]:
-            frames = frames[: section["batch_size"]]
-        return assemble(frames, self._sampler_config(section), rng)
-
-    def _sampler_config(self, section: dict) -> SamplerConfig:
-        return SamplerConfig(
-            section["numb_points"], section["uniform_fraction"], self._state.config["model"]["spin"]
-        )
+    def _draw(self, step) -> list[np.ndarray]:
+        """One batch; TensorFlow wraps what is raised here beyond recognition, so keep it."""
+        try:
+            return list(self._data.batches(int(step)))
+        except Exception as error:
+            self._fault = error
+            raise
 
 
 def _clock(seconds: float) -> str:

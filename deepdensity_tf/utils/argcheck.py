@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -33,11 +34,22 @@ def read_input(path: str | Path) -> dict:
             data = yaml.load(text, _UniqueKeyLoader)
         else:
             data = json.loads(text, object_pairs_hook=_unique_pairs)
-    except (json.JSONDecodeError, yaml.YAMLError, _DuplicateKey) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply") from None
+    except (ValueError, yaml.YAMLError) as error:
+        hint = "; comments go into keys that begin with _" if _has_comment(text, error) else ""
+        raise InputError(f"{path}: {' '.join(str(error).split())}{hint}") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: found {type(data).__name__} at the top, expected a mapping")
     return data
+
+
+def _has_comment(text: str, error: Exception) -> bool:
+    """JSON knows no comments; people write them all the same."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    rest = text[max(0, error.pos - 1) :].lstrip(", \n")
+    return rest.startswith(("//", "#", "/*"))
 
 
 def complete_input(data: dict, source: str = "input") -> dict:
@@ -272,69 +284,130 @@ def _with_sections(data: dict) -> dict:
     return data
 
 
-_POSITIVE = (
-    "model.rcut_point",
-    "model.nspline",
-    "model.descriptor.rcut",
-    "model.descriptor.rcut_smth",
-    "learning_rate.start_lr",
-    "learning_rate.stop_lr",
-    "training.numb_steps",
-    "training.disp_freq",
-    "training.save_freq",
-    "training.max_time",
-    "training.training_data.batch_size",
-    "training.training_data.numb_points",
-    "training.validation_data.numb_points",
-    "model.descriptor.npass",
-    "model.descriptor.nchannel",
-    "model.descriptor.nscalar",
-    "model.fitting_net.nradial",
+def _positive(value) -> bool:
+    return value > 0
+
+
+# Bounds that types alone do not express: key, test, what is expected. A key that is not there (of
+# another plug-in, or without a default) or is null passes.
+_BOUNDS = (
+    *(
+        (key, _positive, "a positive number")
+        for key in (
+            "model.rcut_point",
+            "model.descriptor.rcut",
+            "model.descriptor.rcut_smth",
+            "model.descriptor.npass",
+            "model.descriptor.nchannel",
+            "model.descriptor.nscalar",
+            "model.descriptor.axis_neuron",
+            "model.fitting_net.nradial",
+            "model.baseline.smoothness",
+            "learning_rate.start_lr",
+            "learning_rate.stop_lr",
+            "training.numb_steps",
+            "training.disp_freq",
+            "training.save_freq",
+            "training.max_time",
+            "training.training_data.batch_size",
+            "training.training_data.numb_points",
+            "training.validation_data.numb_points",
+        )
+    ),
+    *(
+        (key, lambda value: value >= 0, "0 or more")
+        for key in (
+            "loss.pref_abs",
+            "loss.pref_sq",
+            "loss.pref_charge",
+            "loss.pref_spin",
+            "training.seed",
+            "training.validation_data.batch_size",
+        )
+    ),
+    *(
+        (key, lambda value: 0 < value <= 1, "more than 0 and at most 1")
+        for key in (
+            "training.training_data.uniform_fraction",
+            "training.validation_data.uniform_fraction",
+        )
+    ),
+    *(
+        (key, lambda value: value and min(value) > 0, "positive layer sizes")
+        for key in ("model.descriptor.neuron", "model.fitting_net.neuron")
+    ),
+    *(
+        (key, lambda value: value.strip(), "a name")
+        for key in ("training.disp_file", "training.save_ckpt")
+    ),
+    ("model.nspline", lambda value: value >= 8, "at least 8"),
+    ("model.descriptor.lmax", lambda value: 1 <= value <= 8, "1 to 8"),
+    ("model.precision", lambda value: value in ("float32", "float64"), "float32 or float64"),
+    (
+        "model.type_map",
+        lambda value: value and len(set(value)) == len(value) and all(map(_one_word, value)),
+        "distinct elements",
+    ),
+    ("training.ema_decay", lambda value: 0 <= value < 1, "0 to below 1"),
 )
 
 
+_HUGE = 10**18
+
+
+def _one_word(name: str) -> bool:
+    return name.split() == [name]
+
+
 def _check_values(data: dict, source: str) -> None:
-    """Bounds that types alone do not express."""
-    for path in _POSITIVE:
+    """Bounds that types alone do not express, and keys that must go together."""
+    for path, value in _numbers(data, ""):
+        if not abs(value) <= _HUGE:
+            raise InputError(
+                f"{source}: {path} is {str(value)[:20]}, expected a finite number, at most 1e18"
+            )
+    for path, test, expected in _BOUNDS:
         value = _lookup(data, path)
-        if value is not None and not value > 0:
-            raise InputError(f"{source}: {path} is {value}, expected a positive number")
-    for path in ("model.descriptor.neuron", "model.fitting_net.neuron"):
-        value = _lookup(data, path) or [1]
-        if min(value) < 1:
-            raise InputError(f"{source}: {path} is {value}, expected positive layer sizes")
-    for name in ("training_data", "validation_data"):
-        path = f"training.{name}.uniform_fraction"
-        value = _lookup(data, path)
-        if value is not None and not 0 < value <= 1:
-            raise InputError(f"{source}: {path} is {value}, expected more than 0 and at most 1")
+        if value is not None and (isinstance(value, bool) or not test(value)):
+            raise InputError(f"{source}: {path} is {value!r}, expected {expected}")
     model = data["model"]
-    descriptor = model["descriptor"]
-    if not descriptor["rcut_smth"] < descriptor["rcut"]:
+    for section, key, other in (
+        (model["descriptor"], "rcut_smth", "rcut"),
+        (data["learning_rate"], "stop_lr", "start_lr"),
+    ):
+        if section[key] > section[other] or key == "rcut_smth" and section[key] == section[other]:
+            raise InputError(
+                f"{source}: {key} is {section[key]}, expected less than {other} = {section[other]}"
+            )
+    descriptor, fitting = model["descriptor"], model["fitting_net"]
+    if descriptor.get("axis_neuron", 0) > descriptor.get("neuron", [0])[-1]:
         raise InputError(
-            f"{source}: model.descriptor.rcut_smth is {descriptor['rcut_smth']}, "
-            f"expected less than rcut = {descriptor['rcut']}"
+            f"{source}: model.descriptor.axis_neuron is {descriptor['axis_neuron']}, expected at "
+            f"most the last of neuron, {descriptor['neuron'][-1]}"
         )
-    if not 1 <= descriptor.get("lmax", 1) <= 8:
+    if fitting["type"] == "expansion" and fitting["nradial"] > model["nspline"]:
         raise InputError(
-            f"{source}: model.descriptor.lmax is {descriptor['lmax']}, expected 1 to 8"
+            f"{source}: model.fitting_net.nradial is {fitting['nradial']}, expected at most "
+            f"nspline = {model['nspline']}"
         )
-    if model["precision"] not in ("float32", "float64"):
-        raise InputError(
-            f"{source}: model.precision is {model['precision']!r}, expected float32 or float64"
-        )
-    if not model["type_map"] or len(set(model["type_map"])) != len(model["type_map"]):
-        raise InputError(
-            f"{source}: model.type_map is {model['type_map']}, expected distinct elements"
-        )
+    used = {
+        key: value for key, value in data["loss"].items() if key != "pref_spin" or model["spin"]
+    }
+    if not any(used.values()):
+        raise InputError(f"{source}: loss.{', '.join(used)} are 0, expected one above 0")
     _check_electrons(model, source)
-    if not 0 <= data["training"]["ema_decay"] < 1:
-        raise InputError(
-            f"{source}: training.ema_decay is {data['training']['ema_decay']}, "
-            "expected 0 to below 1"
-        )
-    if model["nspline"] < 8:
-        raise InputError(f"{source}: model.nspline is {model['nspline']}, expected at least 8")
+
+
+def _numbers(value, path: str) -> Iterator[tuple[str, float]]:
+    """All numbers with their keys."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _numbers(entry, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _numbers(entry, path)
+    elif isinstance(value, int | float):
+        yield path, value
 
 
 def _check_electrons(model: dict, source: str) -> None:
@@ -369,7 +442,7 @@ def _refuse_unknown(argument: Argument, value, source: str, path: str) -> None:
     for variant in argument.sub_variants.values():
         known["type"] = None
         tag = value.get("type", variant.default_tag)
-        if tag not in variant.choice_dict:
+        if not isinstance(tag, str) or tag not in variant.choice_dict:
             near = difflib.get_close_matches(str(tag), variant.choice_dict, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(
@@ -392,15 +465,17 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()).replace("base -> ", "")
 
 
-class _DuplicateKey(ValueError):
+class _BadKey(ValueError):
     pass
 
 
 def _unique_pairs(pairs):
     keys = [key for key, _ in pairs]
     for key in keys:
+        if not isinstance(key, str):
+            raise _BadKey(f"key {key!r} is no text")
         if keys.count(key) > 1:
-            raise _DuplicateKey(f"key {key!r} stands twice in one section")
+            raise _BadKey(f"key {key!r} stands twice in one section")
     return dict(pairs)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -62,10 +64,15 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
 
 
+# Scratch folders are .NAME.unfinished-xxxxxxxx, locked by the process that fills them.
+_MARK = ".unfinished-"
+
+
 @contextmanager
 def _scratch_folder(path: Path) -> Iterator[Path]:
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _remove_leftovers(path)
+        scratch, lock = _locked_folder(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     try:
@@ -74,6 +81,43 @@ def _scratch_folder(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder(path: Path) -> tuple[Path, int]:
+    """A new scratch folder and the descriptor whose lock says that it is in use."""
+    while True:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}{_MARK}", dir=path.parent))
+        lock = os.open(scratch, os.O_RDONLY)
+        if _lock(lock, unsupported=True) and scratch.exists():
+            return scratch, lock
+        os.close(lock)  # another process took it for a leftover between the two calls
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What killed processes left of earlier attempts to write `path`."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}{_MARK}????????"):
+        try:
+            lock = os.open(leftover, os.O_RDONLY)
+        except OSError:
+            continue
+        if _lock(lock, unsupported=False):
+            shutil.rmtree(leftover, ignore_errors=True)
+        os.close(lock)
+
+
+def _lock(descriptor: int, unsupported: bool) -> bool:
+    """Take the lock that ends with the process; False where another process holds it.
+
+    `unsupported` is the answer of a file system without locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return unsupported
+    return True
 
 
 def _flush(path: Path) -> None:

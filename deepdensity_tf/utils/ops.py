@@ -33,6 +33,11 @@ def library():
         ) from None
 
 
+def native_ops() -> frozenset[str]:
+    """Names of the operations that the library registers, e.g. DdEnvMat."""
+    return frozenset(name for name in vars(library()) if name.startswith("Dd"))
+
+
 def own_message(error: tf.errors.OpError) -> str:
     """The op's own line of an error, without TensorFlow's account of where it arose."""
     message = error.message

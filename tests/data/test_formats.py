@@ -338,65 +338,6 @@ def test_npz(crystal, tmp_path):
     assert_equal(read_density(tmp_path / "x.npz")[0], atoms, density)
 
 
-def write_bytes(data):
-    return lambda path: path.write_bytes(data)
-
-
-def npz(**changes):
-    arrays = {"density": np.ones((2, 2, 2)), "coord": np.zeros((1, 3)), "box": np.eye(3)}
-    return lambda path: np.savez(path, **(arrays | {"symbols": np.array(["H"])} | changes))
-
-
-BAD = [
-    ("rho.cube", write_bytes(b""), "empty"),
-    ("rho.cube", write_bytes(b"\xff\xfe\x00garbage"), "cannot be read"),
-    ("rho.cube", write_bytes(b"hello\nworld\nthis is no cube\n"), "not a cube file"),
-    (
-        "rho.cube",
-        write_bytes(b"a\nb\n1 0 0 0\n2 1 0 0\n2 0 1 0\n2 0 0 1\n1 0 0 0 0\n1 2 3\n"),
-        "found 3 densities, expected 8",
-    ),
-    (
-        "rho.cube",
-        write_bytes(b"a\nb\n-1 0 0 0\n1 1 0 0\n1 0 1 0\n1 0 0 1\n1 0 0 0 0\n1 5\n1\n"),
-        "several values a point",
-    ),
-    ("rho.cube", write_bytes(b"a\nb\n1 0 0 0\n1 1 0 0\n1 0 1 0\n1 0 0 1\n1 0 0 0 0\nNaN\n"), "NaN"),
-    ("CHGCAR", write_bytes(b"nothing\n"), "not a CHGCAR"),
-    (
-        "CHGCAR",
-        write_bytes(b"x\n1.0\n2 0 0\n0 2 0\n0 0 2\nH\n1\nDirect\n0 0 0\n\n2 2 2\n1 2 3\n"),
-        "found 3 densities, expected 8",
-    ),
-    (
-        "CHGCAR",
-        write_bytes(b"x\n1.0\n2 0 0\n0 2 0\n0 0 2\nH\n1\nDirect\n0 0 0\n\n2 2\n1 2 3\n"),
-        "expected a grid",
-    ),
-    ("CHGCAR.gz", write_bytes(b"no gzip"), "cannot be read"),
-    ("x.npz", write_bytes(b"no zip"), "not an .npz archive"),
-    (
-        "x.npz",
-        lambda p: np.savez(p, density=np.zeros((2, 2, 2))),
-        "expected also coord, box, symbols",
-    ),
-    ("x.gpw", write_bytes(b"no ulm"), "not a .gpw file"),
-    ("charge-density.dat", write_bytes(b"1234"), "data-file-schema.xml: missing"),
-    ("x.save", lambda p: p.mkdir(), "expected a pw.x save folder"),
-    ("unknown.txt", write_bytes(b"1"), "format not known"),
-]
-
-
-@pytest.mark.parametrize("name, make, message", BAD)
-def test_bad_files_are_named(tmp_path, name, make, message):
-    path = tmp_path / name
-    make(path)
-    with pytest.raises(InputError) as caught:
-        read_density(path)
-    assert message in str(caught.value) and str(tmp_path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("name", ["charge-density.dat", "charge-density.hdf5"])
 def test_truncated_quantum_espresso(crystal, tmp_path, name):
     atoms, density = crystal
@@ -406,11 +347,6 @@ def test_truncated_quantum_espresso(crystal, tmp_path, name):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="charge-density"):
         read_density(folder)
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
-        read_density(tmp_path / "rho.cube")
 
 
 def write_cube(path, atoms, density):
@@ -534,24 +470,3 @@ def test_convert_leaves_nothing_when_a_later_file_is_bad(crystal, tmp_path, caps
     assert main(["convert", *files, "-o", str(tmp_path / "out")]) == 2
     assert "b.cube: not a cube file" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_convert_errors(crystal, tmp_path, capsys):
-    atoms, density = crystal
-    write_cube(tmp_path / "a.cube", atoms, density)
-    write_cube(tmp_path / "wrong.cube", atoms, density / 1e4)
-    good, wrong = str(tmp_path / "a.cube"), str(tmp_path / "wrong.cube")
-    (tmp_path / "there").mkdir()
-    cases = [
-        ([good, "-o", str(tmp_path / "there")], "exists already"),
-        ([good, "-o", str(tmp_path / "o"), "--type-map", "C", "H"], "found O, expected C H"),
-        ([wrong, "-o", str(tmp_path / "o")], "expected electrons/Å^3"),
-        ([good, "-o", str(tmp_path / "o"), "-f", "xyz"], "format 'xyz'"),
-        ([good, good, "--add", good, "-o", str(tmp_path / "o")], "--add: found 1 files"),
-        ([good, "-o", str(tmp_path / "no" / "folder")], "does not exist"),
-    ]
-    for arguments, message in cases:
-        assert main(["convert", *arguments]) == 2
-        error = capsys.readouterr().err
-        assert message in error and "Traceback" not in error
-        assert not (tmp_path / "o").exists()

@@ -93,48 +93,6 @@ def test_atom_types_are_checked_inside_the_graph(frozen_model):
                 session.run("o_density:0", {**feeds, "t_type:0": atype})
 
 
-def renamed(path, old, new):
-    graph = graph_of(path)
-    for node in graph.node:
-        if node.name == old:
-            node.name = new
-    return graph.SerializeToString()
-
-
-def other_version(path):
-    graph = graph_of(path)
-    for node in graph.node:
-        if node.name == "model_attr/model_version":
-            node.attr["value"].tensor.string_val[0] = b"99.0"
-    return graph.SerializeToString()
-
-
-BAD = {
-    "no such file": lambda good: None,
-    "not a graph or truncated": lambda good: b"\xff" * 1000,
-    "has no tensor train_attr/training_script": lambda good: renamed(
-        good, "train_attr/training_script", "other"
-    ),
-    "an empty graph": lambda good: b"",
-    "has no tensor model_attr/model_version": lambda good: renamed(
-        good, "model_attr/model_version", "other"
-    ),
-    "model version 99.0, expected 1.0": other_version,
-}
-
-
-@pytest.mark.parametrize("message", BAD)
-def test_files_that_are_no_model(frozen_model, tmp_path, message):
-    path = tmp_path / "bad.pb"
-    data = BAD[message](frozen_model)
-    if data is not None:
-        path.write_bytes(data)
-    with pytest.raises(InputError) as caught:
-        DeepDensity(path)
-    assert message in str(caught.value) and str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
 def test_truncated_models_are_refused(frozen_model, tmp_path, part):
     data = Path(frozen_model).read_bytes()
@@ -142,11 +100,6 @@ def test_truncated_models_are_refused(frozen_model, tmp_path, part):
     # Cut between two nodes, what is left is a graph, but not a whole model.
     with pytest.raises(InputError, match="truncated|has no tensor|not a usable graph"):
         DeepDensity(tmp_path / "bad.pb")
-
-
-def test_directory_in_place_of_a_model(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
-        DeepDensity(tmp_path)
 
 
 ARGUMENTS = {"coord": np.zeros((1, 3)), "box": None, "atype": [0], "points": np.zeros((2, 3))}

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepdensity_tf.utils.errors import InputError
-
 
 @pytest.fixture
 def workdir(tmp_path, small_system, small_input, monkeypatch):
@@ -162,16 +160,6 @@ def test_the_model_learns(workdir):
     curve = np.genfromtxt("lcurve.out", names=True)
     # The baseline alone is near already: Gaussians at atoms.
     assert curve["nmae_trn"][-1] < min(5.0, 0.5 * curve["nmae_trn"][0])
-
-
-def test_damaged_checkpoint_folder(tmp_path):
-    from deepdensity_tf.train.checkpoint import load_state
-
-    with pytest.raises(InputError, match="found no input.json"):
-        load_state(tmp_path)
-    (tmp_path / "input.json").write_text("{")
-    with pytest.raises(InputError, match="damaged"):
-        load_state(tmp_path)
 
 
 @pytest.mark.slow

@@ -87,6 +87,11 @@ def _fortran_numbers(text: str, path: Path, what: str, count: int) -> np.ndarray
         raise InputError(f"{path}: {what}: {error}") from None
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def make_atoms(path: Path, species, positions: np.ndarray, cell: np.ndarray, pbc) -> ase.Atoms:
     """Atoms of the given symbols or atomic numbers, positions and cell in Å.
 
@@ -99,7 +104,11 @@ def make_atoms(path: Path, species, positions: np.ndarray, cell: np.ndarray, pbc
 
     try:
         atoms = ase.Atoms(species, positions, cell=cell, pbc=pbc)
+        if len(atoms) and atoms.numbers.min() < 0:
+            raise KeyError(int(atoms.numbers.min()))
         atoms.get_chemical_symbols()
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise InputError(f"{path}: no valid atoms ({error})") from None
+    except LookupError as error:
+        raise InputError(f"{path}: no valid atoms (no such element: {error})") from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{path}: no valid atoms ({first_line(error)})") from None
     return atoms

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import UNITS, Volumetric, make_atoms
+from deepdensity_tf.data.formats.base import UNITS, Volumetric, first_line, make_atoms
 from deepdensity_tf.utils.errors import InputError
 
 
@@ -26,8 +25,10 @@ def read(path: Path, unit: str | None = None) -> list[Volumetric]:
             data = {key: archive[key] for key in archive.files}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f"{path}: not an .npz archive ({str(error).splitlines()[0]})") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy's headers raise whatever they meet
+        raise InputError(f"{path}: not an .npz archive ({first_line(error)})") from None
     missing = [key for key in ("density", "coord", "box") if key not in data]
     if not {"symbols", "numbers"} & set(data):
         missing.append("symbols")

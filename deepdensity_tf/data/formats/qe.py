@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -70,7 +71,9 @@ def _read_schema(path: Path):
         shape = tuple(int(grid.get(f"nr{k}")) for k in (1, 2, 3))
     except FileNotFoundError:
         raise InputError(f"{path}: missing, expected it beside the charge density") from None
-    except (ElementTree.ParseError, AttributeError, ValueError, TypeError) as error:
+    except (AttributeError, TypeError):
+        raise InputError(f"{path}: not a complete pw.x schema file (lacks an element)") from None
+    except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path}: not a complete pw.x schema file ({error})") from None
     symbols = [re.match(r"[A-Z][a-z]?", s.capitalize()).group() for s in symbols]
     return make_atoms(path, symbols, positions * BOHR, cell * BOHR, pbc=True), shape
@@ -112,8 +115,12 @@ def _read_fortran(path: Path) -> _Coefficients:
 
 def _to_grid(values: np.ndarray, file: _Coefficients, shape: tuple, path: Path) -> np.ndarray:
     """Real-space density (nx, ny, nz) in electrons/Å^3."""
-    if np.any(2 * np.abs(file.miller).max(0) + 1 > np.array(shape)):
+    reach = np.abs(file.miller.astype(np.int64)).max(0, initial=0)
+    if np.any(2 * reach + 1 > np.array(shape)):
         raise InputError(f"{path}: G vectors do not fit the grid {shape} of data-file-schema.xml")
+    # G vectors fill about half of their grid: a grid of a thousand times as many is damage.
+    if math.prod(shape) > max(1e6, 1000 * len(file.miller)):
+        raise InputError(f"{path}: {len(file.miller)} G vectors, too few for the grid {shape}")
     grid = np.zeros(shape, dtype=np.complex128)
     grid[tuple(file.miller.T)] = values
     if file.gamma_only:

@@ -45,6 +45,8 @@ def read(path: Path) -> list[Volumetric]:
     if len(starts) > 2:
         log.warning("%s: non-collinear magnetisation is left out", path)
         starts = starts[:1]
+    if not atoms.cell.volume > 0:
+        raise InputError(f"{path}: the cell has no volume, expected three independent vectors")
     blocks = [_block(path, rest[k:], shape, atoms.cell.volume) for k in starts]
     atoms.pbc = True
     return [Volumetric(atoms, *blocks)]

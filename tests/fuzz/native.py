@@ -1,0 +1,274 @@
+"""Random calls of the native ops under AddressSanitizer and UBSan.
+
+    python tests/fuzz/native.py --seconds 600 [--seed N] [--plain]
+
+Builds the op library with both sanitizers into a temporary folder and calls every op with arrays
+of random shapes and values, good and bad. An op may answer or refuse (InvalidArgument); a crash, a
+report of a sanitizer, or any other error ends the run with the seed that led there. `--plain`
+takes the library as it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+_SANITIZE = (
+    "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all "
+    "-fno-omit-frame-pointer -g -O1 -std=c++17 -fPIC -shared -pthread"
+).split()
+
+
+def build(target: Path) -> None:
+    """The op library with sanitizers; they do not go with dispatch by instruction set (ifunc)."""
+    import importlib.util
+
+    folder = Path(importlib.util.find_spec("tensorflow").submodule_search_locations[0])
+    sources = sorted(str(path) for path in (ROOT / "op").glob("*.cc"))
+    command = [os.environ.get("CXX", "g++"), *_SANITIZE, "-U__gnu_linux__"]
+    command += [f"-I{folder / 'include'}", *sources, "-o", str(target), f"-L{folder}"]
+    subprocess.run([*command, "-l:libtensorflow_framework.so.2"], check=True)
+
+
+def run_sanitized(arguments: list[str]) -> int:
+    """This program once more, with the sanitizer's runtime loaded first."""
+    with tempfile.TemporaryDirectory() as scratch:
+        library = Path(scratch) / "libdd_sanitized.so"
+        build(library)
+        runtime = [
+            subprocess.run(
+                [os.environ.get("CXX", "g++"), f"-print-file-name={name}"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip()
+            for name in ("libasan.so", "libubsan.so")
+        ]
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": ":".join(runtime),
+            # Python and TensorFlow leak at exit by design; a failed malloc must return null.
+            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        command = [sys.executable, __file__, *arguments, "--library", str(library)]
+        return subprocess.run(command, env=environment).returncode
+
+
+class Calls:
+    """Random arguments, from sensible to absurd.
+
+    Parameters
+    ----------
+    ops : module
+        The loaded op library.
+    seed : int
+        The same seed gives the same calls.
+    """
+
+    def __init__(self, ops, seed: int):
+        import numpy as np
+
+        self._ops, self._np = ops, np
+        self.rng = np.random.default_rng(seed)
+
+    def any(self) -> str:
+        """Call one op; its name."""
+        names = ("neighbor_list", "env_mat", "harmonics", "expansion", "density", "table")
+        name = names[self.rng.integers(len(names))]
+        getattr(self, f"_{name}")()
+        return name
+
+    def _odd(self, chance: float = 0.15) -> bool:
+        return bool(self.rng.random() < chance)
+
+    def _number(self) -> float:
+        """One length: mostly of a few Å."""
+        absurd = (0.0, -1.0, 1e-300, 1e-12, 1e-7, 1e8, 1e20, 1e300, float("nan"), float("inf"))
+        if self._odd():
+            return float(absurd[self.rng.integers(len(absurd))])
+        return float(self.rng.uniform(0.1, 6.0))
+
+    def _floats(self, shape, scale: float = 4.0):
+        """Mostly finite numbers, of a mostly right shape."""
+        values = self.rng.normal(0, scale, self._shape(shape))
+        while values.size and self._odd(0.1):
+            values.flat[self.rng.integers(values.size)] = self._number()
+        if self._odd(0.05):
+            values *= self._number()
+        return values
+
+    def _shape(self, shape):
+        shape = list(shape)
+        if self._odd(0.05):
+            shape[self.rng.integers(len(shape))] += int(self.rng.integers(0, 3))
+        if self._odd(0.02):
+            shape = shape[:-1]
+        return shape
+
+    def _integers(self, low: int, high: int, size: int):
+        values = self.rng.integers(low, max(high, low + 1), self._shape([size])).astype("int32")
+        if values.size and self._odd(0.1):
+            extreme = (-1, high, 2**31 - 1, -(2**31))
+            values.flat[self.rng.integers(values.size)] = extreme[self.rng.integers(4)]
+        return values
+
+    def _splits(self, nframes: int, total: int):
+        cuts = self._np.sort(self.rng.integers(0, total + 1, max(nframes - 1, 0)))
+        splits = self._np.concatenate([[0], cuts, [total]])[: nframes + 1].astype("int32")
+        if self._odd(0.05) and splits.size:
+            splits[self.rng.integers(splits.size)] += int(self.rng.integers(-3, 4))
+        return splits
+
+    def _boxes(self, nframes: int):
+        boxes = self.rng.normal(0, 0.3, (nframes, 9)) + 5 * self._np.eye(3).ravel()
+        for box in boxes:
+            kind = self.rng.integers(8)
+            if kind < 2:
+                box[:] = 0
+            elif kind == 2:
+                box *= 10.0 ** self.rng.uniform(-1, 3)
+            elif kind == 3:
+                box[:3] = box[3:6] * (1 + 1e-9)
+            elif kind == 4:
+                box[self.rng.integers(9)] = self._number()
+        return boxes if not self._odd(0.03) else boxes[:, :8]
+
+    def _neighbor_list(self) -> None:
+        nframes, natoms, ncenters = (int(n) for n in self.rng.integers([0, 0, 0], [4, 20, 30]))
+        coord, splits = self._floats([natoms, 3]), self._splits(nframes, natoms)
+        same = bool(self.rng.integers(2))
+        center = coord if same else self._floats([ncenters, 3], 20.0)
+        self._ops.dd_neighbor_list(
+            center=center,
+            center_splits=splits if same else self._splits(nframes, ncenters),
+            coord=coord,
+            coord_splits=splits,
+            box=self._boxes(nframes),
+            rcut=self._number(),
+            skip_self=same or self._odd(),
+        )
+
+    def _env_mat(self) -> None:
+        npairs, lmax = int(self.rng.integers(40)), int(self.rng.integers(0, 9))
+        disp, smth, rcut = self._floats([npairs, 3]), self._number(), self._number()
+        self._ops.dd_env_mat(disp=disp, rcut_smth=smth, rcut=rcut, lmax=lmax)
+        grad = self._floats([npairs, (lmax + 1) ** 2])
+        self._ops.dd_env_mat_grad(grad=grad, disp=disp, rcut_smth=smth, rcut=rcut, lmax=lmax)
+
+    def _harmonics(self) -> None:
+        nvec, lmax = int(self.rng.integers(40)), int(self.rng.integers(-1, 10))
+        vec = self._floats([nvec, 3])
+        self._ops.dd_harmonics(vec=vec, lmax=lmax)
+        grad = self._floats([nvec, (lmax + 1) ** 2])
+        self._ops.dd_harmonics_grad(grad=grad, vec=vec, lmax=lmax)
+
+    def _expansion(self) -> None:
+        npairs, natoms, npoints = (int(n) for n in self.rng.integers([0, 0, 0], [60, 6, 20]))
+        nchannel, nspline, lmax = (int(n) for n in self.rng.integers([0, 0, 0], [3, 12, 9]))
+        dtype = ("float32", "float64")[self.rng.integers(2)]
+        shape = self._shape([natoms, nchannel, nspline, (lmax + 1) ** 2 + self._odd(0.03)])
+        arguments = {
+            "disp": self._floats([npairs, 3], 1.5),
+            "pair_point": self._np.sort(self._integers(0, npoints, npairs)),
+            "pair_atom": self._integers(0, natoms, npairs),
+            "coef": self.rng.normal(size=shape).astype(dtype),
+            "radial": self._np.array([self._number(), self._number()]),
+        }
+        wanted = int(self.rng.integers(-2, 3)) if self._odd(0.05) else npoints
+        grad = self._floats([npoints, nchannel])
+        calls = (
+            lambda: self._ops.dd_expansion(npoints=wanted, **arguments),
+            lambda: self._ops.dd_expansion_grad_disp(grad=grad, **arguments),
+            lambda: self._ops.dd_expansion_grad_coef(grad=grad, **arguments),
+        )
+        calls[self.rng.integers(3)]()
+
+    def _density(self) -> None:
+        nframes, natoms, npoints = (int(n) for n in self.rng.integers([0, 0, 0], [3, 8, 200]))
+        nchannel, nspline, lmax = (int(n) for n in self.rng.integers([0, 0, 0], [3, 12, 9]))
+        dtype = ("float32", "float64")[self.rng.integers(2)]
+        shape = self._shape([natoms, nchannel, nspline, (lmax + 1) ** 2])
+        arguments = {
+            "point": self._floats([npoints, 3]),
+            "point_splits": self._splits(nframes, npoints),
+            "coord": self._floats([natoms, 3]),
+            "coord_splits": self._splits(nframes, natoms),
+            "box": self._boxes(nframes),
+            "coef": self.rng.normal(size=shape).astype(dtype),
+            "radial": self._np.array([self._number(), self._number()]),
+        }
+        if self.rng.integers(2):
+            self._ops.dd_density(**arguments)
+        else:
+            self._ops.dd_density_grad(**arguments)
+
+    def _table(self) -> None:
+        nrows, ntypes, pieces, nout = (int(n) for n in self.rng.integers([0] * 4, [60, 4, 9, 5]))
+        dtype = ("float32", "float64")[self.rng.integers(2)]
+        self._ops.dd_table(
+            x=self._floats([nrows]).astype(dtype),
+            type=self._integers(0, ntypes, nrows),
+            table=self.rng.normal(size=self._shape([ntypes, pieces, 6, nout])).astype(dtype),
+            step=self._number(),
+        )
+
+
+def fuzz(library: str, seconds: float, seed: int) -> Counter:
+    """Call ops until the time is over: how often each answered and refused.
+
+    Raises
+    ------
+    RuntimeError
+        An op raised anything but InvalidArgument; the seed is named.
+    """
+    import tensorflow as tf
+
+    calls = Calls(tf.load_op_library(library), seed)
+    counts: Counter = Counter()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            counts[f"{calls.any()} answered"] += 1
+        except (tf.errors.InvalidArgumentError, ValueError):
+            counts["refused"] += 1  # ValueError: TensorFlow itself refuses an attribute
+        except Exception as error:
+            number = sum(counts.values())
+            raise RuntimeError(f"seed {seed}, call {number}: {error!r}") from error
+    return counts
+
+
+def main() -> int:
+    """Build, re-run under the sanitizers, count."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--plain", action="store_true", help="without sanitizers")
+    parser.add_argument("--library", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.library is None and not args.plain:
+        return run_sanitized(["--seconds", str(args.seconds), "--seed", str(args.seed)])
+    library = args.library
+    if library is None:
+        from deepdensity_tf.utils.ops import LIBRARY as library  # noqa: N811
+    counts = fuzz(str(library), args.seconds, args.seed)
+    print(f"seed {args.seed}: {sum(counts.values())} calls, no crash")
+    for name, count in sorted(counts.items()):
+        print(f"  {name}: {count}")
+    return 0
+
+
+_Raw = argparse.RawDescriptionHelpFormatter
+
+if __name__ == "__main__":
+    sys.exit(main())
