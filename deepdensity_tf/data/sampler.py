@@ -93,8 +93,10 @@ def draw_points(
     return candidates[chosen], 1 / (wanted * ncandidates * probability[chosen])
 
 
-def assemble(frames: Sequence[Frame], config: SamplerConfig, rng: np.random.Generator) -> Sample:
-    """A batch of the given frames with points drawn anew.
+def assemble(
+    frames: Sequence[Frame], config: SamplerConfig, rngs: Sequence[np.random.Generator]
+) -> Sample:
+    """A batch of the given frames with points drawn anew, each by a generator of its own.
 
     Raises
     ------
@@ -103,7 +105,9 @@ def assemble(frames: Sequence[Frame], config: SamplerConfig, rng: np.random.Gene
     """
     for frame in frames:
         frame.check_unchanged()
-    draws = [draw_points(frame.density, config, rng) for frame in frames]
+    draws = [
+        draw_points(frame.density, config, rng) for frame, rng in zip(frames, rngs, strict=True)
+    ]
     references = [
         _channels(frame, index, config.spin)
         for frame, (index, _) in zip(frames, draws, strict=True)
@@ -139,21 +143,32 @@ class BatchSampler:
         Frames a step.
     seed : int
         The same seed gives the same batches.
+    part : slice
+        Which frames of each batch are this worker's.
     """
 
-    def __init__(self, frames: Sequence[Frame], config: SamplerConfig, batch_size: int, seed: int):
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        config: SamplerConfig,
+        batch_size: int,
+        seed: int,
+        part: slice = slice(None),
+    ):
         self._frames = frames
         self._config = config
         self._batch_size = batch_size
         self._seed = seed
+        self._part = part
 
     def __call__(self, step: int) -> Sample:
         """The batch of step 0, 1, ..."""
         rng = np.random.default_rng([self._seed, 1, step])
-        return assemble(self.frames_of(step), self._config, rng)
+        rngs = rng.spawn(self._batch_size)
+        return assemble(self.frames_of(step)[self._part], self._config, rngs[self._part])
 
     def frames_of(self, step: int) -> list[Frame]:
-        """The frames in the batch of a step."""
+        """The frames in the batch of a step, of all workers."""
         first = step * self._batch_size
         return [self._frames[self._frame_at(first + k)] for k in range(self._batch_size)]
 

@@ -78,18 +78,23 @@ def _train(config: dict, args: argparse.Namespace) -> None:
 
     from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState, load_state
     from deepdensity_tf.train.trainer import Trainer, TrainingData
+    from deepdensity_tf.train.workers import find_workers
     from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.files import atomic_path
     from deepdensity_tf.utils.ops import own_message
 
     folder = Path(config["training"]["save_ckpt"])
     before = _checksum_before(config, folder, args.input) if args.restart else None
-    data = TrainingData(config)
+    workers = find_workers()
+    if not workers.chief:
+        logging.getLogger("deepdensity_tf").setLevel(logging.WARNING)
+    data = TrainingData(config, workers)
     if before not in (None, "unknown", data.checksum):
         log.warning("training_data: other frames than those of the checkpoints in %s", folder)
-    state = TrainingState(config, data.checksum)
+    with workers.strategy.scope():
+        state = TrainingState(config, data.checksum)
     checkpoints = CheckpointFolder(folder, state)
-    trainer = Trainer(state, checkpoints, data)
+    trainer = Trainer(state, checkpoints, data, workers)
     if args.restart:
         checkpoints.restore()
         log.info("going on from step %d", state.step)
@@ -99,8 +104,9 @@ def _train(config: dict, args: argparse.Namespace) -> None:
         if state.step == 0 and not args.init_model:
             trainer.initialise()
         log.info("%d parameters", state.model.nparameters)
-        with atomic_path(args.output) as temporary:
-            temporary.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+        if workers.chief:
+            with atomic_path(args.output) as temporary:
+                temporary.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
         trainer.run()
     except tf.errors.InvalidArgumentError as error:
         # What the checks of the data let pass, e.g. more pairs than one call can hold.

@@ -34,7 +34,11 @@ class AveragedAdam(tf.Module):
 
     def apply(self, gradients: Sequence[tf.Tensor | None], rate) -> None:
         """One step with learning rate `rate` (scalar float64)."""
-        step = tf.cast(self.step.assign_add(1), tf.float64)
+        # Raw operations on handles: with several workers, each changes its own copy alike.
+        tf.raw_ops.AssignAddVariableOp(resource=self.step.handle, value=tf.constant(1, tf.int64))
+        step = tf.cast(
+            tf.raw_ops.ReadVariableOp(resource=self.step.handle, dtype=tf.int64), tf.float64
+        )
         decay = tf.minimum(tf.constant(self._decay, tf.float64), (1 + step) / (10 + step))
         slots = zip(self._variables, gradients, self.first, self.second, self.average, strict=True)
         for variable, gradient, first, second, average in slots:
@@ -53,7 +57,9 @@ class AveragedAdam(tf.Module):
                 epsilon=tf.cast(self.epsilon, dtype),
                 grad=gradient,
             )
-            average.assign_sub(tf.cast(1 - decay, dtype) * (average - variable))
+            tf.raw_ops.AssignSubVariableOp(
+                resource=average.handle, value=tf.cast(1 - decay, dtype) * (average - variable)
+            )
 
     def swap_average(self) -> None:
         """Exchange the weights and their average."""

@@ -19,6 +19,7 @@ from deepdensity_tf.model import Batch
 from deepdensity_tf.model.statistics import initialise_statistics
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.lcurve import LearningCurve
+from deepdensity_tf.train.workers import Workers, average_over_workers
 from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -81,19 +82,29 @@ class TrainingData:
     ----------
     config : dict
         The completed input.
+    workers : Workers
+        Who shares each batch.
 
     Raises
     ------
     InputError
-        What is wrong with the data.
+        What is wrong with the data; a batch that cannot be shared evenly.
     """
 
-    def __init__(self, config: dict):
+    def __init__(self, config: dict, workers: Workers):
         model, run = config["model"], config["training"]
         section = run["training_data"]
+        if section["batch_size"] % workers.count:
+            raise InputError(
+                f"training.training_data.batch_size is {section['batch_size']}, expected a "
+                f"multiple of the {workers.count} workers that share each batch"
+            )
         self.frames = load_frames(section, model, "training_data")
         self.sampling = _sampler_config(section, model)
-        self.batches = BatchSampler(self.frames, self.sampling, section["batch_size"], run["seed"])
+        part = slice(workers.rank, None, workers.count)
+        self.batches = BatchSampler(
+            self.frames, self.sampling, section["batch_size"], run["seed"], part
+        )
         self.validation = _validation_sample(run, model)
         self.checksum = data_checksum(self.frames, model["type_map"])
 
@@ -106,7 +117,7 @@ def _validation_sample(run: dict, model: dict) -> Sample | None:
     rng = np.random.default_rng([run["seed"], 3])
     if section["batch_size"]:
         frames = frames[: section["batch_size"]]
-    return assemble(frames, _sampler_config(section, model), rng)
+    return assemble(frames, _sampler_config(section, model), rng.spawn(len(frames)))
 
 
 def _sampler_config(section: dict, model: dict) -> SamplerConfig:
@@ -162,17 +173,27 @@ class Trainer:
         Where states are kept.
     data : TrainingData
         What it learns from.
+    workers : Workers
+        Who trains; the chief alone writes files.
     """
 
-    def __init__(self, state: TrainingState, folder: CheckpointFolder, data: TrainingData):
+    def __init__(
+        self,
+        state: TrainingState,
+        folder: CheckpointFolder,
+        data: TrainingData,
+        workers: Workers,
+    ):
         self._state, self._folder, self._data = state, folder, data
+        self._workers = workers
         self._run = state.config["training"]
         self._rates = state.config["learning_rate"]
         self._loss = DensityLoss(state.config["loss"])
         self._stopped = False
         self._fault: Exception | None = None  # of the thread that draws batches
         self._step_function = tf.function(
-            self._train_step, input_signature=[*_SIGNATURE, tf.TensorSpec([], tf.float64)]
+            lambda *arguments: workers.strategy.run(self._train_step, arguments),
+            input_signature=[*_SIGNATURE, tf.TensorSpec([], tf.float64)],
         )
         self._test_function = tf.function(self._test_step, input_signature=list(_SIGNATURE))
 
@@ -183,7 +204,7 @@ class Trainer:
         count = min(_STATISTICS_FRAMES, len(frames))
         chosen = rng.choice(len(frames), count, replace=False)
         config = replace(self._data.sampling, numb_points=_STATISTICS_POINTS)
-        sample = assemble([frames[i] for i in chosen], config, rng)
+        sample = assemble([frames[i] for i in chosen], config, rng.spawn(count))
         initialise_statistics(self._state.model, sample)
 
     def run(self) -> None:
@@ -206,7 +227,9 @@ class Trainer:
         columns = ["step", "nmae_trn", "loss_trn", "charge_trn", "lr", "time"]
         if self._data.validation is not None:
             columns[1:1] = ["nmae_val", "charge_val"]
-        curve = LearningCurve(run["disp_file"], columns, state.step)
+        curve = None
+        if self._workers.chief:
+            curve = LearningCurve(run["disp_file"], columns, state.step)
         previous = signal.signal(signal.SIGTERM, self._stop)
         try:
             self._loop(progress, curve)
@@ -221,13 +244,17 @@ class Trainer:
         finally:
             signal.signal(signal.SIGTERM, previous)
 
-    def _loop(self, progress: _Progress, curve: LearningCurve) -> None:
+    def _loop(self, progress: _Progress, curve: LearningCurve | None) -> None:
         shown, points, results = time.monotonic(), 0, []
+        count = self._workers.count
         for sample in self._dataset(progress.step):
-            if self._stopped or progress.fraction >= 1:
+            # Workers have clocks of their own: all go by the mean, and end at the same step.
+            fraction = float(count) if self._stopped else progress.fraction
+            if count == 1 and fraction >= 1:
                 break
-            rate = self._rate(progress.fraction)
-            *result, finite = self._step_function(*sample, tf.constant(rate, tf.float64))
+            fraction, *result, finite = self._step_function(
+                *sample, tf.constant(fraction, tf.float64)
+            )
             if not finite:
                 loss = float(result[0])
                 what = (
@@ -236,13 +263,16 @@ class Trainer:
                 raise self._diverged(progress.step + 1, what)
             results.append([float(x) for x in result])
             progress.step += 1
-            points += int(sample.point.shape[0])
+            points += count * int(sample.point.shape[0])
             if progress.step % self._run["disp_freq"] == 0 or progress.step == progress.numb_steps:
                 seconds = time.monotonic() - shown
+                rate = float(self._rate(fraction))
                 self._display(progress, curve, np.mean(results, 0), rate, points / seconds)
                 shown, points, results = time.monotonic(), 0, []
             if progress.step % self._run["save_freq"] == 0:
                 self._save_if_usable(progress, sample)
+            if fraction >= 1:
+                break
         if progress.step != self._folder.saved_step:
             self._save_if_usable(progress, sample)
 
@@ -266,6 +296,8 @@ class Trainer:
             val_absolute, val_charge = self._validate()
             values[:0] = [100 * val_absolute, 100 * val_charge]
             text += f"  validation {100 * val_absolute:7.3f} %"
+        if curve is None:
+            return
         curve.add(progress.step, values)
         log.info(
             "%s  lr %.1e  %.0f points/s  %s left", text, rate, speed, _clock(progress.remaining)
@@ -286,26 +318,30 @@ class Trainer:
 
     def _save(self, progress: _Progress) -> None:
         self._state.elapsed.assign(progress.elapsed)
-        self._folder.save()
+        if self._workers.chief:
+            self._folder.save()
 
     def _stop(self, *_args) -> None:
         log.info("told to stop: writing a checkpoint; continue by --restart")
         self._stopped = True
 
-    def _rate(self, fraction: float) -> float:
+    def _rate(self, fraction):
         start, stop = self._rates["start_lr"], self._rates["stop_lr"]
-        return start * (stop / start) ** fraction
+        return start * (stop / start) ** tf.minimum(fraction, 1)
 
     def _train_step(self, *arguments):
-        sample, rate = Sample(*arguments[:-1]), arguments[-1]
+        sample, fraction = Sample(*arguments[:-1]), average_over_workers(arguments[-1])
         variables = self._state.model.trainable_variables
         with tf.GradientTape() as tape:
             errors = self._errors(sample)
             loss = self._loss(errors)
-        self._state.optimizer.apply(tape.gradient(loss, variables), rate)
-        finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (loss, *variables)]
-        means = tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)
-        return loss, *means, tf.reduce_all(finite)
+        gradients = average_over_workers(tape.gradient(loss, variables))
+        self._state.optimizer.apply(gradients, self._rate(fraction))
+        means = average_over_workers(
+            [loss, tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)]
+        )
+        finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (means[0], *variables)]
+        return fraction, *means, tf.reduce_all(finite)
 
     def _test_step(self, *arguments):
         errors = self._errors(Sample(*arguments))

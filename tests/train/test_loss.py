@@ -12,7 +12,7 @@ PREFACTORS = {"pref_abs": 0.7, "pref_sq": 0.2, "pref_charge": 3.0, "pref_spin": 
 def test_errors_of_whole_frames(small_system):
     frames = list(DensitySystem(small_system))[:2]
     rng = np.random.default_rng(0)
-    sample = assemble(frames, SamplerConfig(5000, 0.5), rng)
+    sample = assemble(frames, SamplerConfig(5000, 0.5), rng.spawn(len(frames)))
     predicted = sample.density + rng.normal(0, 0.01, sample.density.shape)
     loss = DensityLoss(PREFACTORS)
     errors = loss.errors(predicted, sample)
@@ -38,8 +38,8 @@ def test_frames_weigh_the_same_whatever_their_points(small_system):
         draws = []
         for seed in range(30):
             rng = np.random.default_rng(seed)
-            one = assemble(frames[:1], SamplerConfig(points, 0.5), rng)
-            two = assemble(frames[1:], SamplerConfig(400, 0.5), rng)
+            one = assemble(frames[:1], SamplerConfig(points, 0.5), rng.spawn(1))
+            two = assemble(frames[1:], SamplerConfig(400, 0.5), rng.spawn(len(frames) - 1))
             both = [
                 np.concatenate([a, b]) if name in ("density", "weight") else None
                 for name, a, b in zip(one._fields, one, two, strict=True)
