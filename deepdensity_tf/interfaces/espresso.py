@@ -1,41 +1,17 @@
-"""Quantum ESPRESSO: a save folder from which pw.x starts (startingpot = 'file')."""
+"""Quantum ESPRESSO: pw.x starts from a predicted density (startingpot = 'file')."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from deepdensity_tf.data.formats.base import BOHR
+from deepdensity_tf.data.formats.qe_save import PlaneWaves, fft_grid, g_vectors, write_save
 from deepdensity_tf.utils.errors import InputError
-from deepdensity_tf.utils.files import atomic_folder
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from deepdensity_tf.infer.deep_density import DeepDensity
-
-_SAME_SHELL = 1e-8  # pw.x: |G|^2, in (2 pi / alat)^2, that differ by less count as equal
-
-
-@dataclass(frozen=True)
-class PlaneWaves:
-    """Which G vectors pw.x holds.
-
-    Parameters
-    ----------
-    ecutrho : float
-        Cut-off of the density, Ry; by default pw.x takes 4 ecutwfc.
-    gamma_only : bool
-        Half of the sphere, as for `K_POINTS gamma`; a density is real, so nothing is lost. With
-        any other k points pw.x 6.7 and 7.x complete it; the reverse loses coefficients.
-    """
-
-    ecutrho: float
-    gamma_only: bool = True
 
 
 def pwscf_settings(path: str | Path) -> PlaneWaves | None:
@@ -51,7 +27,7 @@ def pwscf_settings(path: str | Path) -> PlaneWaves | None:
     path = Path(path)
     if not path.is_file() or not _is_pwscf_input(path):
         return None
-    with open(path, encoding="utf-8") as stream:
+    with open(path, encoding="utf-8", errors="replace") as stream:
         namelists, cards = read_fortran_namelist(stream)
     system = namelists["system"]
     ecutrho = system.get("ecutrho") or 4 * system.get("ecutwfc", 0)
@@ -68,134 +44,6 @@ def _is_pwscf_input(path: Path) -> bool:
     return b"&system" in head and b"atomic_positions" in head
 
 
-def g_vectors(cell: np.ndarray, waves: PlaneWaves) -> np.ndarray:
-    """Miller indices of |G|^2 <= ecutrho, in pw.x's order.
-
-    pw.x assigns the numbers of its file by position, not by index, so the order matters: by |G|^2,
-    and within a shell by the first, second, third index (the order of pw.x's loops).
-
-    Parameters
-    ----------
-    cell : ndarray
-        Rows of (3, 3), Å.
-    waves : PlaneWaves
-        Cut-off and mode.
-
-    Returns
-    -------
-    ndarray
-        (n, 3) int32; (0, 0, 0) first.
-    """
-    alat = np.linalg.norm(cell[0])
-    cutoff = waves.ecutrho / (2 * np.pi * BOHR / alat) ** 2
-    reciprocal = np.linalg.inv(cell / alat).T
-    # |index k| = |G . a_k| / 2 pi <= |G| |a_k| / 2 pi
-    most = np.floor(np.sqrt(cutoff) * np.linalg.norm(cell, axis=1) / alat + 1e-9).astype(int)
-    ranges = [np.arange(-n, n + 1, dtype=np.int32) for n in most]
-    if waves.gamma_only:
-        ranges[0] = ranges[0][most[0] :]
-    shells, millers = [], []
-    for first in ranges[0]:  # one plane at a time bounds the memory
-        plane = np.stack(np.meshgrid(first, *ranges[1:], indexing="ij"), -1).reshape(-1, 3)
-        if waves.gamma_only and first == 0:
-            plane = plane[len(plane) // 2 :]  # the other half is the conjugate
-        square = np.sum((plane @ reciprocal) ** 2, axis=1)
-        inside = square <= cutoff
-        shells.append(square[inside])
-        millers.append(plane[inside])
-    square, miller = np.concatenate(shells), np.concatenate(millers)
-    order = np.argsort(square, kind="stable")
-    shell = np.cumsum(np.diff(square[order], prepend=-1.0) >= _SAME_SHELL)
-    return miller[order[np.lexsort((order, shell))]]
-
-
-def fft_grid(miller: np.ndarray) -> tuple[int, int, int]:
-    """pw.x's FFT grid for these G vectors.
-
-    Numbers of points are products of 2, 3 and 5, at least 2 max|index| + 1.
-
-    Examples
-    --------
-    >>> fft_grid(np.array([[0, 0, 0], [13, -3, 29]]))
-    (27, 8, 60)
-    """
-    from scipy.fft import next_fast_len
-
-    nx, ny, nz = (next_fast_len(2 * int(n) + 1, real=True) for n in np.abs(miller).max(axis=0))
-    return nx, ny, nz
-
-
-def low_pass(density: np.ndarray, miller: np.ndarray) -> np.ndarray:
-    """Fourier coefficients of a density at the given G vectors.
-
-    Parameters
-    ----------
-    density : ndarray
-        (nx, ny, nz) on any grid that holds the vectors, electrons/Å^3. The finer it is, the less
-        of the components beyond the sphere is folded back into it.
-    miller : ndarray
-        (n, 3) int.
-
-    Returns
-    -------
-    ndarray
-        (n,) complex, electrons/bohr^3.
-
-    Raises
-    ------
-    InputError
-        A grid too coarse.
-    """
-    least = 2 * np.abs(miller).max(axis=0) + 1
-    if np.any(np.array(density.shape) < least):
-        raise InputError(
-            f"a grid of {' x '.join(map(str, density.shape))} points cannot hold the G vectors of "
-            f"this cut-off, expected at least {' x '.join(map(str, least))}"
-        )
-    coefficients = np.fft.fftn(density) * (BOHR**3 / density.size)
-    return coefficients[tuple(miller.T)]
-
-
-def write_save(
-    path: str | Path,
-    atoms: Atoms,
-    density: np.ndarray,
-    waves: PlaneWaves,
-    spin_density: np.ndarray | None = None,
-) -> None:
-    """Write `prefix.save` with charge-density.dat and data-file-schema.xml.
-
-    pw.x (6.4 to 7.x, built without HDF5) reads the former with startingpot = 'file', outdir the
-    folder that holds `prefix.save`. The latter holds what readers of densities need, the structure
-    and the FFT grid; pw.x replaces both.
-
-    Parameters
-    ----------
-    path : str or Path
-        Folder to make; must not exist.
-    atoms : ase.Atoms
-        Periodic.
-    density : ndarray
-        (nx, ny, nz), electrons/Å^3, on a grid at least as fine as pw.x's own.
-    waves : PlaneWaves
-        As in the input of pw.x.
-    spin_density : ndarray, optional
-        Up minus down, for nspin = 2.
-
-    Raises
-    ------
-    InputError
-        A structure that is not periodic, a grid too coarse, a folder that cannot be made.
-    """
-    miller = _sphere(path, atoms, waves)
-    channels = [low_pass(density, miller)]
-    if spin_density is not None:
-        channels.append(low_pass(spin_density, miller))
-    with atomic_folder(path) as folder:
-        _write_coefficients(folder / "charge-density.dat", atoms, miller, channels, waves)
-        _write_schema(folder / "data-file-schema.xml", atoms, fft_grid(miller), waves)
-
-
 def predict_save(path: str | Path, model: DeepDensity, atoms: Atoms, waves: PlaneWaves) -> None:
     """Predict the density on pw.x's own grid and write `prefix.save` (see `write_save`).
 
@@ -206,53 +54,7 @@ def predict_save(path: str | Path, model: DeepDensity, atoms: Atoms, waves: Plan
     >>> atoms = ase.io.read("scf.in")  # doctest: +SKIP
     >>> predict_save("x.save", model, atoms, pwscf_settings("scf.in"))  # doctest: +SKIP
     """
-    shape = fft_grid(_sphere(path, atoms, waves))
+    shape = fft_grid(g_vectors(atoms.cell.array, waves))
     atype = model.atype_of(atoms.get_chemical_symbols())
     density = model.eval_grid(atoms.positions, atoms.cell.array, atype, shape)
     write_save(path, atoms, density, waves)
-
-
-def _sphere(path: str | Path, atoms: Atoms, waves: PlaneWaves) -> np.ndarray:
-    if not atoms.pbc.all() or atoms.cell.rank < 3:
-        raise InputError(f"{path}: pw.x is periodic, the structure is not (give it a cell)")
-    return g_vectors(np.array(atoms.cell), waves)
-
-
-def _write_coefficients(path: Path, atoms: Atoms, miller, channels, waves: PlaneWaves) -> None:
-    from scipy.io import FortranFile
-
-    reciprocal = 2 * np.pi * BOHR * np.linalg.inv(np.array(atoms.cell)).T
-    with FortranFile(path, "w") as file:
-        header = [int(waves.gamma_only), len(miller), len(channels)]
-        file.write_record(np.array(header, dtype=np.int32))
-        file.write_record(reciprocal.ravel())
-        file.write_record(miller.astype(np.int32).ravel())
-        for coefficients in channels:
-            file.write_record(coefficients.astype(np.complex128))
-
-
-def _write_schema(path: Path, atoms: Atoms, shape: tuple, waves: PlaneWaves) -> None:
-    root = ElementTree.Element("espresso")
-    output = ElementTree.SubElement(root, "output")
-    length = np.linalg.norm(atoms.cell[0]) / BOHR
-    structure = ElementTree.SubElement(
-        output, "atomic_structure", nat=str(len(atoms)), alat=f"{length:.15e}"
-    )
-    positions = ElementTree.SubElement(structure, "atomic_positions")
-    for k, (symbol, row) in enumerate(zip(atoms.symbols, atoms.positions / BOHR, strict=True), 1):
-        atom = ElementTree.SubElement(positions, "atom", name=symbol, index=str(k))
-        atom.text = _numbers(row)
-    cell = ElementTree.SubElement(structure, "cell")
-    for k, row in enumerate(np.array(atoms.cell) / BOHR, 1):
-        ElementTree.SubElement(cell, f"a{k}").text = _numbers(row)
-    basis = ElementTree.SubElement(output, "basis_set")
-    ElementTree.SubElement(basis, "gamma_only").text = str(waves.gamma_only).lower()
-    ElementTree.SubElement(basis, "ecutrho").text = f"{waves.ecutrho / 2:.15e}"  # Hartree
-    grid = {f"nr{k}": str(n) for k, n in enumerate(shape, 1)}
-    ElementTree.SubElement(basis, "fft_grid", grid)
-    ElementTree.indent(root)
-    ElementTree.ElementTree(root).write(path, encoding="UTF-8", xml_declaration=True)
-
-
-def _numbers(row: np.ndarray) -> str:
-    return " ".join(f"{value:.15e}" for value in row)
