@@ -38,6 +38,25 @@ def pwscf_settings(path: str | Path) -> PlaneWaves | None:
     return PlaneWaves(float(ecutrho), gamma)
 
 
+def plane_waves(structure: str | Path, ecutrho: float | None = None) -> PlaneWaves:
+    """G vectors of a pw.x input, of a cut-off (Ry), or of the input with another cut-off.
+
+    Raises
+    ------
+    InputError
+        Neither a cut-off nor a pw.x input.
+    """
+    settings = pwscf_settings(structure)
+    if ecutrho is not None:
+        return PlaneWaves(ecutrho, settings.gamma_only if settings else True)
+    if settings is None:
+        raise InputError(
+            f"{structure}: is not an input of pw.x, so --ecutrho must say the cut-off of the "
+            "density (Ry; 4 ecutwfc unless the input of pw.x says otherwise)"
+        )
+    return settings
+
+
 def _is_pwscf_input(path: Path) -> bool:
     with open(path, "rb") as stream:
         head = stream.read(100_000).lower()
