@@ -83,6 +83,11 @@ def add_parser(subparsers) -> None:
         "otherwise (default: that of STRUCTURE, if it is an input of pw.x)",
     )
     parser.add_argument(
+        "--hdf5",
+        action="store_true",
+        help="for PREFIX.save: charge-density.hdf5, for a pw.x built with HDF5",
+    )
+    parser.add_argument(
         "--augmentation",
         metavar="FILE",
         help="for CHGCAR: PAW occupancies from this CHGCAR of VASP, atom by atom where the atoms "
@@ -133,11 +138,11 @@ def _file_options(args: argparse.Namespace, outputs: list[str]) -> FileOptions:
     from deepdensity_tf.utils.errors import InputError
 
     kinds = {file_format(path) for path in outputs}
-    for option, kind in (("ecutrho", "save"), ("augmentation", "chgcar")):
+    for option, kind in (("ecutrho", "save"), ("hdf5", "save"), ("augmentation", "chgcar")):
         if getattr(args, option) and kind not in kinds:
             raise InputError(f"--{option}: goes with a {kind} output, none was asked for (-o)")
     return FileOptions(
-        waves=plane_waves(args.structure, args.ecutrho) if "save" in kinds else None,
+        waves=plane_waves(args.structure, args.ecutrho, args.hdf5) if "save" in kinds else None,
         augmentation=read_augmentation(args.augmentation) if args.augmentation else None,
     )
 

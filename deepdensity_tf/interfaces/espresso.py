@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,9 @@ def pwscf_settings(path: str | Path) -> PlaneWaves | None:
     return PlaneWaves(float(ecutrho), gamma)
 
 
-def plane_waves(structure: str | Path, ecutrho: float | None = None) -> PlaneWaves:
+def plane_waves(
+    structure: str | Path, ecutrho: float | None = None, hdf5: bool = False
+) -> PlaneWaves:
     """G vectors of a pw.x input, of a cut-off (Ry), or of the input with another cut-off.
 
     Raises
@@ -48,13 +51,13 @@ def plane_waves(structure: str | Path, ecutrho: float | None = None) -> PlaneWav
     """
     settings = pwscf_settings(structure)
     if ecutrho is not None:
-        return PlaneWaves(ecutrho, settings.gamma_only if settings else True)
+        return PlaneWaves(ecutrho, settings.gamma_only if settings else True, hdf5)
     if settings is None:
         raise InputError(
             f"{structure}: is not an input of pw.x, so --ecutrho must say the cut-off of the "
             "density (Ry; 4 ecutwfc unless the input of pw.x says otherwise)"
         )
-    return settings
+    return replace(settings, hdf5=hdf5)
 
 
 def _is_pwscf_input(path: Path) -> bool:

@@ -4,6 +4,7 @@ import gzip
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -64,14 +65,16 @@ def test_order_within_shells_of_a_cubic_cell():
     assert sorted(both.tolist()) == sorted(miller.tolist())
 
 
+@pytest.mark.parametrize("hdf5", [False, True])
 @pytest.mark.parametrize("name", ["gamma", "spin"])
-def test_rewritten_file_is_that_of_pwscf(tmp_path, name):
+def test_rewritten_file_is_that_of_pwscf(tmp_path, name, hdf5):
     found = read_density(PWSCF / f"{name}.save")[0]
-    waves = pwscf_settings(PWSCF / f"{name}.in")
+    waves = replace(pwscf_settings(PWSCF / f"{name}.in"), hdf5=hdf5)
     write_save(tmp_path / "x.save", found.atoms, found.density, waves, found.spin_density)
-    again = (tmp_path / "x.save" / "charge-density.dat").read_bytes()
-    wanted = (PWSCF / f"{name}.save" / "charge-density.dat").read_bytes()
-    assert len(again) == len(wanted)
+    if not hdf5:
+        again = (tmp_path / "x.save" / "charge-density.dat").read_bytes()
+        wanted = (PWSCF / f"{name}.save" / "charge-density.dat").read_bytes()
+        assert len(again) == len(wanted)
     (back,) = read_density(tmp_path / "x.save")
     np.testing.assert_allclose(back.density, found.density, rtol=0, atol=1e-12)
     np.testing.assert_allclose(back.atoms.positions, found.atoms.positions, rtol=0, atol=1e-12)

@@ -1,5 +1,7 @@
 """dd-tf predict: save folders of pw.x and CHGCAR files with PAW occupancies."""
 
+from pathlib import Path
+
 import ase.io
 import numpy as np
 import pytest
@@ -47,6 +49,7 @@ def predict(capsys, make_frozen, tmp_path, monkeypatch):
         (["k.in"], PlaneWaves(50.0, False)),
         (["k.in", "--ecutrho", 40], PlaneWaves(40.0, False)),
         (["crystal.extxyz", "--ecutrho", 40], PlaneWaves(40.0, True)),
+        (["k.in", "--hdf5"], PlaneWaves(50.0, False)),
         (["crystal.extxyz", "--ecutrho", 40, "--grid", 24, 25, 27], PlaneWaves(40.0, True)),
     ],
     ids=str,
@@ -54,6 +57,7 @@ def predict(capsys, make_frozen, tmp_path, monkeypatch):
 def test_save_folder(predict, make_frozen, arguments, waves):
     code, err = predict(*arguments, "-o", "x.save")
     assert code == 0, err
+    assert Path("x.save/charge-density.hdf5").exists() is ("--hdf5" in arguments)
     (found,) = read_density("x.save")
     miller = g_vectors(CELL, waves)
     assert found.density.shape == fft_grid(miller)

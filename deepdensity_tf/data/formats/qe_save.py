@@ -30,10 +30,13 @@ class PlaneWaves:
     gamma_only : bool
         Half of the sphere, as for `K_POINTS gamma`; a density is real, so nothing is lost. With
         any other k points pw.x 6.7 and 7.x complete it; the reverse loses coefficients.
+    hdf5 : bool
+        charge-density.hdf5, which a pw.x built with HDF5 reads, instead of charge-density.dat.
     """
 
     ecutrho: float
     gamma_only: bool = True
+    hdf5: bool = False
 
 
 def g_vectors(cell: np.ndarray, waves: PlaneWaves) -> np.ndarray:
@@ -131,9 +134,9 @@ def write_save(
     waves: PlaneWaves,
     spin_density: np.ndarray | None = None,
 ) -> None:
-    """Write `prefix.save` with charge-density.dat and data-file-schema.xml.
+    """Write `prefix.save` with charge-density.dat (or .hdf5) and data-file-schema.xml.
 
-    pw.x (6.4 to 7.x, built without HDF5) reads the former with startingpot = 'file', outdir the
+    pw.x reads the former with startingpot = 'file', outdir the
     folder that holds `prefix.save`. The latter holds what readers of densities need, the structure
     and the FFT grid; pw.x replaces both.
 
@@ -162,11 +165,14 @@ def write_save(
     if spin_density is not None:
         channels.append(low_pass(spin_density, miller))
     with atomic_folder(path) as folder:
-        _write_coefficients(folder / "charge-density.dat", atoms, miller, channels, waves)
+        if waves.hdf5:
+            _write_hdf5(folder / "charge-density.hdf5", miller, channels, waves)
+        else:
+            _write_fortran(folder / "charge-density.dat", atoms, miller, channels, waves)
         _write_schema(folder / "data-file-schema.xml", atoms, fft_grid(miller), waves)
 
 
-def _write_coefficients(path: Path, atoms: Atoms, miller, channels, waves: PlaneWaves) -> None:
+def _write_fortran(path: Path, atoms: Atoms, miller, channels, waves: PlaneWaves) -> None:
     from scipy.io import FortranFile
 
     reciprocal = 2 * np.pi * BOHR * np.linalg.inv(np.array(atoms.cell)).T
@@ -177,6 +183,18 @@ def _write_coefficients(path: Path, atoms: Atoms, miller, channels, waves: Plane
         file.write_record(miller.astype(np.int32).ravel())
         for coefficients in channels:
             file.write_record(coefficients.astype(np.complex128))
+
+
+def _write_hdf5(path: Path, miller, channels, waves: PlaneWaves) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.attrs["gamma_only"] = np.bytes_(".TRUE." if waves.gamma_only else ".FALSE.")
+        file.attrs["ngm_g"] = np.int32(len(miller))
+        file.attrs["nspin"] = np.int32(len(channels))
+        file["MillerIndices"] = miller.astype(np.int32)
+        for name, coefficients in zip(("rhotot_g", "rhodiff_g"), channels, strict=False):
+            file[name] = coefficients.astype(np.complex128).view(np.float64)
 
 
 def _write_schema(path: Path, atoms: Atoms, shape: tuple, waves: PlaneWaves) -> None:
