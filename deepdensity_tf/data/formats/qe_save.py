@@ -28,8 +28,8 @@ class PlaneWaves:
     ecutrho : float
         Cut-off of the density, Ry; by default pw.x takes 4 ecutwfc.
     gamma_only : bool
-        Half of the sphere, as for `K_POINTS gamma`; a density is real, so nothing is lost. With
-        any other k points pw.x 6.7 and 7.x complete it; the reverse loses coefficients.
+        Half of the sphere, as for `K_POINTS gamma`; a density is real, so nothing is lost. pw.x
+        converts either kind to the one it needs.
     hdf5 : bool
         charge-density.hdf5, which a pw.x built with HDF5 reads, instead of charge-density.dat.
     """
