@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dpdata.data_type import DataType
 
 
 @functools.cache
-def register() -> None:
-    """Register the density arrays with dpdata's System and LabeledSystem.
+def density_types() -> tuple[DataType, ...]:
+    """The density arrays as dpdata data types, the same objects at every call.
 
     Full grids: `grid_shape` (nframes, 3) and `density` (nframes, npoints), optionally
     `spin_density`. Loose points: `grid` (nframes, npoints, 3) and `density`. All are optional, so
@@ -17,7 +21,6 @@ def register() -> None:
     `grid_shape`: it spans the grid. dpdata holds all frames of a system in one array, so it cannot
     read a system whose sets have different numbers of points.
     """
-    import dpdata
     import numpy as np
     from dpdata.data_type import Axis, DataError, DataType
 
@@ -45,12 +48,22 @@ def register() -> None:
             if not np.any(system.data["cells"]):
                 system.data["cells"] = box
 
-    types = (
+    return (
         DataType("grid_shape", np.ndarray, (Axis.NFRAMES, 3), required=False),
         Density("density", np.ndarray, (Axis.NFRAMES, -1), required=False),
         Density("spin_density", np.ndarray, (Axis.NFRAMES, -1), required=False),
         DataType("grid", np.ndarray, (Axis.NFRAMES, -1, 3), required=False),
         GridBox("grid_box", np.ndarray, (Axis.NFRAMES, 3, 3), required=False, deepmd_name="box"),
     )
-    dpdata.System.register_data_type(*types)
-    dpdata.LabeledSystem.register_data_type(*types)
+
+
+def register() -> None:
+    """Register the density arrays with dpdata's System and LabeledSystem.
+
+    Needed only where the package is imported without being installed: else dpdata finds them by
+    its entry point (`deepdensity_tf.interfaces.dpdata`).
+    """
+    import dpdata
+
+    dpdata.System.register_data_type(*density_types())
+    dpdata.LabeledSystem.register_data_type(*density_types())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.prediction import Prediction, PredictOptions
     from deepdensity_tf.infer.structures import StructureFrame
-    from deepdensity_tf.infer.volumetric import Grid
+    from deepdensity_tf.infer.volumetric import FileOptions, Grid
     from deepdensity_tf.utils.mpi import World
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def add_parser(subparsers) -> None:
     """Add `dd-tf predict`."""
     parser = subparsers.add_parser(
         "predict",
-        help="density of structures as cube, CHGCAR or NumPy files",
+        help="density of structures as cube, CHGCAR or NumPy files, or to start pw.x from",
         description="Evaluate a frozen model on a regular grid. Periodic structures get their "
         "cell as grid; molecules without a cell an upright box around the atoms. With --frames a "
         "trajectory is read frame by frame; a run that was killed goes on when the same command is "
@@ -40,6 +40,7 @@ def add_parser(subparsers) -> None:
         "  dd-tf predict -m frozen_model.pb POSCAR -o CHGCAR rho.cube\n"
         "  dd-tf predict -m frozen_model.pb molecule.xyz --spacing 0.15 --pad 5 -o rho.cube\n"
         "  dd-tf predict -m frozen_model.pb data/ethane -f 32 --electrons 14 -o rho.npy\n"
+        "  dd-tf predict -m frozen_model.pb scf.in -o x.save     # pw.x: startingpot = 'file'\n"
         "  mpirun -n 4 dd-tf predict -m frozen_model.pb md.traj --frames ::10 -o out/rho.npy",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -54,8 +55,8 @@ def add_parser(subparsers) -> None:
         action="extend",
         type=output_file,
         metavar="FILE",
-        help="NAME.cube, CHGCAR* or NAME.vasp, NAME.npy (grid in C order, electrons/Å^3); "
-        "default: rho.cube",
+        help="NAME.cube, CHGCAR* or NAME.vasp, NAME.npy (grid in C order, electrons/Å^3), "
+        "PREFIX.save (folder for pw.x); default: rho.cube",
     )
     frames = parser.add_mutually_exclusive_group()
     frames.add_argument(
@@ -74,6 +75,24 @@ def add_parser(subparsers) -> None:
         help="with --frames: begin anew instead of going on with the files of an earlier run",
     )
     add_grid(parser)
+    parser.add_argument(
+        "--ecutrho",
+        type=positive_float,
+        metavar="RY",
+        help="for PREFIX.save: pw.x's cut-off of the density, 4 ecutwfc unless its input says "
+        "otherwise (default: that of STRUCTURE, if it is an input of pw.x)",
+    )
+    parser.add_argument(
+        "--hdf5",
+        action="store_true",
+        help="for PREFIX.save: charge-density.hdf5, for a pw.x built with HDF5",
+    )
+    parser.add_argument(
+        "--augmentation",
+        metavar="FILE",
+        help="for CHGCAR: PAW occupancies from this CHGCAR of VASP, atom by atom where the atoms "
+        "are the same, else means over each element",
+    )
     parser.add_argument(
         "--electrons", type=positive_float, metavar="N", help="rescale to exactly N electrons"
     )
@@ -99,7 +118,9 @@ def run(args: argparse.Namespace) -> None:
     outputs = args.output or ["rho.cube"]
     for path in outputs:
         file_format(path)
-        _check_not_input(path, [args.structure, args.like, args.model])
+        _check_not_input(path, [args.structure, args.like, args.model, args.augmentation])
+        if args.frames is None and file_format(path) == "save" and Path(path).exists():
+            raise InputError(f"{path}: exists already, choose another name or remove it")
     if args.overwrite and args.frames is None:
         raise InputError("--overwrite: goes with --frames; a single frame is always written anew")
     world = start_world()
@@ -109,21 +130,39 @@ def run(args: argparse.Namespace) -> None:
         _predict_one(args, outputs)
 
 
+def _file_options(args: argparse.Namespace, outputs: list[str]) -> FileOptions:
+    """What the outputs need beside the density."""
+    from deepdensity_tf.data.formats.vasp_paw import read_augmentation
+    from deepdensity_tf.infer.volumetric import FileOptions, file_format
+    from deepdensity_tf.interfaces.espresso import plane_waves
+    from deepdensity_tf.utils.errors import InputError
+
+    kinds = {file_format(path) for path in outputs}
+    for option, kind in (("ecutrho", "save"), ("hdf5", "save"), ("augmentation", "chgcar")):
+        if getattr(args, option) and kind not in kinds:
+            raise InputError(f"--{option}: goes with a {kind} output, none was asked for (-o)")
+    return FileOptions(
+        waves=plane_waves(args.structure, args.ecutrho, args.hdf5) if "save" in kinds else None,
+        augmentation=read_augmentation(args.augmentation) if args.augmentation else None,
+    )
+
+
 def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
     from deepdensity_tf.infer.grids import choose_grid, warn_outside
     from deepdensity_tf.infer.prediction import output_files, write_prediction
     from deepdensity_tf.infer.structures import read_structure
 
-    model, options = load_model(args.model), _options(args)
+    options, model = _options(args, outputs), load_model(args.model)
     structure = read_structure(args.structure, args.frame, args.nopbc)
     grid = choose_grid(structure, options.grid)
     warn_outside(structure.atoms, grid)
     prediction = _predict(model, structure, grid, options)
     _log_electrons(model, prediction, options.electrons)
     for quantity, path in output_files(outputs, options.quantities):
-        write_prediction(prediction, quantity, path)
+        write_prediction(prediction, quantity, path, options.files)
         log.info("%s: %s written", path, quantity.replace("spin", "spin density"))
-    _warn_chgcar(outputs)
+    if not args.augmentation:
+        _warn_chgcar(outputs)
 
 
 def _predict_many(args: argparse.Namespace, outputs: list[str], world: World) -> None:
@@ -134,20 +173,25 @@ def _predict_many(args: argparse.Namespace, outputs: list[str], world: World) ->
         model=load_model(args.model),
         model_file=args.model,
         frames=lambda: read_structures(args.structure, args.frames, args.nopbc),
-        options=_options(args),
+        options=_options(args, outputs),
         outputs=outputs,
     )
     start = time.perf_counter()
     done = predict_trajectory(run, world, args.overwrite)
     elapsed = time.perf_counter() - start
     log.info("%d frames in %.1f s, %.3g frames/s", done, elapsed, done / elapsed)
-    _warn_chgcar(outputs)
+    if not args.augmentation:
+        _warn_chgcar(outputs)
 
 
-def _options(args: argparse.Namespace) -> PredictOptions:
+def _options(args: argparse.Namespace, outputs: list[str]) -> PredictOptions:
+    from dataclasses import replace
+
     from deepdensity_tf.infer.prediction import PredictOptions
 
-    return PredictOptions(grid_options(args), args.electrons, args.spin, args.gradient)
+    files = _file_options(args, outputs)
+    grid = replace(grid_options(args), waves=files.waves)
+    return PredictOptions(grid, args.electrons, args.spin, args.gradient, files)
 
 
 def _predict(
@@ -197,9 +241,10 @@ def _warn_chgcar(outputs: list[str]) -> None:
 
     for path in outputs:
         if file_format(path) == "chgcar":
-            log.info(
-                "%s: holds no PAW augmentation occupancies; VASP restarts (ICHARG = 1, 11) ask "
-                "for them",
+            log.warning(
+                "%s: holds no PAW augmentation occupancies. VASP says so ('PAW occupancies are "
+                "missing on CHGCAR') and starts them without: ICHARG = 1 saves fewer steps, "
+                "ICHARG = 11 is not to be trusted. --augmentation takes them from a CHGCAR of VASP",
                 path,
             )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from deepdensity_tf.data.formats import read_density
 from deepdensity_tf.data.formats.base import BOHR, read_text
+from deepdensity_tf.data.formats.qe_save import PlaneWaves, fft_grid, g_vectors
 from deepdensity_tf.infer.structures import StructureFrame
 from deepdensity_tf.infer.volumetric import Grid, box_around, fft_shape
 from deepdensity_tf.utils.errors import InputError
@@ -38,12 +39,15 @@ class GridOptions:
         This grid itself.
     pad : float, optional
         Box around the atoms of a molecule, Å from the outermost.
+    waves : PlaneWaves, optional
+        pw.x's own grid, unless `shape`, `spacing` or `like` say otherwise.
     """
 
     shape: tuple[int, int, int] | None = None
     spacing: float | None = None
     like: Grid | None = None
     pad: float | None = None
+    waves: PlaneWaves | None = None
 
 
 def choose_grid(structure: StructureFrame, options: GridOptions) -> Grid:
@@ -64,6 +68,8 @@ def choose_grid(structure: StructureFrame, options: GridOptions) -> Grid:
     cell, origin, own = _cell(atoms, options.pad)
     if options.shape:
         shape = options.shape
+    elif options.spacing is None and options.waves is not None:
+        shape = fft_grid(g_vectors(cell, options.waves))
     elif options.spacing is None and structure.grid_shape is not None and own:
         shape = structure.grid_shape
     else:

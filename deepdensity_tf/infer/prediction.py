@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepdensity_tf.data.formats.qe_save import write_save
 from deepdensity_tf.infer.grids import GridOptions, choose_grid
 from deepdensity_tf.infer.structures import StructureFrame
-from deepdensity_tf.infer.volumetric import Grid, write_volumetric
+from deepdensity_tf.infer.volumetric import FileOptions, Grid, file_format, write_volumetric
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
@@ -36,12 +37,15 @@ class PredictOptions:
         Rescale the density to this number.
     spin, gradient : bool
         The spin density, the gradient of the density as well.
+    files : FileOptions
+        What some kinds of files need to know.
     """
 
     grid: GridOptions = field(default_factory=GridOptions)
     electrons: float | None = None
     spin: bool = False
     gradient: bool = False
+    files: FileOptions = field(default_factory=FileOptions)
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -155,7 +159,9 @@ def output_files(
             files.append((quantity, _named(outputs[0], [*words, quantity], ".npy")))
             continue
         words += [] if quantity == "density" else [quantity]
-        files += [(quantity, _named(output, words)) for output in outputs]
+        # A save folder holds density and spin density together.
+        apart = [o for o in outputs if quantity == "density" or file_format(o) != "save"]
+        files += [(quantity, _named(output, words)) for output in apart]
     return files
 
 
@@ -169,11 +175,15 @@ def _named(path: str | Path, words: list[str], suffix: str | None = None) -> Pat
     return path.with_name(".".join([stem, *words]) + (own if suffix is None else suffix))
 
 
-def write_prediction(prediction: Prediction, quantity: str, path: Path) -> None:
+def write_prediction(
+    prediction: Prediction, quantity: str, path: Path, options: FileOptions | None = None
+) -> None:
     """Write one quantity to a file, which appears whole or not at all."""
     values = prediction.values[quantity]
     if quantity == "gradient":
         with atomic_path(path) as temporary:
             np.save(temporary, values)
+    elif file_format(path) == "save" and options and options.waves:
+        write_save(path, prediction.atoms, values, options.waves, prediction.values.get("spin"))
     else:
-        write_volumetric(path, prediction.atoms, values, prediction.grid.origin)
+        write_volumetric(path, prediction.atoms, values, prediction.grid.origin, options)

@@ -7,6 +7,7 @@ files without a record, refuses to go on: old and new never mix.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -115,7 +116,7 @@ def _predict_frame(run: Run, structure: StructureFrame) -> None:
     prediction = predict(run.model, structure, run.options)
     for quantity, path in run.files(structure.index):
         if not path.exists():
-            write_prediction(prediction, quantity, path)
+            write_prediction(prediction, quantity, path, run.options.files)
     log.debug("%s: %.6f electrons on the grid", structure.label, prediction.electrons)
 
 
@@ -183,6 +184,7 @@ def _facts(run: Run) -> dict[str, Any]:
         arrays = (grid.like.shape, grid.like.cell, grid.like.origin)
         data = b"".join(np.asarray(array, dtype=np.float64).tobytes() for array in arrays)
         like = hashlib.sha256(data).hexdigest()[:16]
+    files = run.options.files
     return {
         "model": hashlib.sha256(Path(run.model_file).read_bytes()).hexdigest(),
         "version": __version__,
@@ -194,6 +196,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "electrons": run.options.electrons,
         "spin": run.options.spin,
         "gradient": run.options.gradient,
+        "waves": list(dataclasses.astuple(files.waves)) if files.waves else None,
+        "augmentation": str(files.augmentation.path) if files.augmentation else None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdensity_tf.data.formats.base import BOHR
+from deepdensity_tf.data.formats.qe_save import PlaneWaves, write_save
+from deepdensity_tf.data.formats.vasp_paw import Augmentation, augmentation_text, matched
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
@@ -16,6 +19,25 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 HARTREE = 27.211386245988  # eV, CODATA 2018
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What some kinds of files need to know.
+
+    Parameters
+    ----------
+    waves : PlaneWaves, optional
+        pw.x's G vectors, for save folders.
+    augmentation : Augmentation, optional
+        PAW occupancies to put into CHGCAR files.
+    """
+
+    waves: PlaneWaves | None = None
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,7 @@ def box_around(positions: np.ndarray, pad: float) -> tuple[np.ndarray, np.ndarra
 
 
 def file_format(path: str | Path) -> str:
-    """What a volumetric file is by its name: "cube", "chgcar" or "npy".
+    """What a volumetric file is by its name: "cube", "chgcar", "npy" or "save".
 
     Raises
     ------
@@ -117,18 +139,24 @@ def file_format(path: str | Path) -> str:
         return "cube"
     if path.suffix.lower() == ".npy":
         return "npy"
+    if path.suffix.lower() == ".save":
+        return "save"
     if path.suffix.lower() == ".vasp" or path.name.upper().startswith("CHGCAR"):
         return "chgcar"
     raise InputError(
-        f"{path}: unknown kind of density file, expected a name that ends in .cube, .npy or .vasp "
-        "or begins with CHGCAR"
+        f"{path}: unknown kind of density file, expected a name that ends in .cube, .npy, .vasp "
+        "or .save or begins with CHGCAR"
     )
 
 
 def write_volumetric(
-    path: str | Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray | None = None
+    path: str | Path,
+    atoms: Atoms,
+    density: np.ndarray,
+    origin: np.ndarray | None = None,
+    options: FileOptions | None = None,
 ) -> None:
-    """Write a density to a Gaussian cube, VASP CHGCAR or NumPy file, chosen by its name.
+    """Write a density to a cube, CHGCAR or NumPy file or a pw.x save folder, chosen by its name.
 
     Parameters
     ----------
@@ -141,11 +169,13 @@ def write_volumetric(
     origin : ndarray, optional
         First point of the grid, (3,), Å; 0 by default. A cube keeps it; in a CHGCAR the atoms are
         moved by -origin.
+    options : FileOptions, optional
+        `waves` for save folders, `augmentation` for CHGCAR files.
 
     Raises
     ------
     InputError
-        Unknown kind of file, or a file that cannot be written.
+        Unknown kind of file, a file that cannot be written, a save folder without `waves`.
 
     Notes
     -----
@@ -154,13 +184,19 @@ def write_volumetric(
     """
     density = np.asarray(density, dtype=np.float64)
     origin = np.zeros(3) if origin is None else np.asarray(origin, dtype=np.float64)
+    options = options or FileOptions()
     kind = file_format(path)
+    if kind == "save":
+        if options.waves is None:
+            raise InputError(f"{path}: a save folder of pw.x needs the cut-off of the density")
+        write_save(path, atoms, density, options.waves)
+        return
     with atomic_path(path) as temporary:
         if kind == "cube":
             title = "electron density in electrons/bohr^3"
             _write_cube(temporary, atoms, density * BOHR**3, origin, title)
         elif kind == "chgcar":
-            _write_chgcar(temporary, atoms, density, origin)
+            _write_chgcar(temporary, atoms, density, origin, options.augmentation)
         else:
             np.save(temporary, density)
 
@@ -212,7 +248,13 @@ def _cube_row(number: int, values) -> str:
     return f"{number:5d}" + "".join(f" {value:17.12f}" for value in values)
 
 
-def _write_chgcar(path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray) -> None:
+def _write_chgcar(
+    path: Path,
+    atoms: Atoms,
+    density: np.ndarray,
+    origin: np.ndarray,
+    augmentation: Augmentation | None,
+) -> None:
     from ase.calculators.vasp import VaspChargeDensity
 
     symbols = atoms.get_chemical_symbols()
@@ -221,4 +263,13 @@ def _write_chgcar(path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndar
     grouped.positions -= origin
     charge = VaspChargeDensity(None)
     charge.atoms, charge.chg = [grouped], [density]
+    if augmentation:
+        occupancies, nmatched = matched(augmentation, grouped)
+        charge.aug = augmentation_text(occupancies)
+        log.info(
+            "%s: PAW occupancies of %d atoms atom by atom, of %d as means over their element",
+            path.name,
+            nmatched,
+            len(grouped) - nmatched,
+        )
     charge.write(str(path), format="chgcar")

@@ -44,6 +44,7 @@ def test_molecule(tmp_path, monkeypatch, name, unpaired, electrons):
         np.testing.assert_allclose(stored(tmp_path / "m", "spin_density"), density, atol=1e-7)
 
 
+@pytest.mark.qe
 @pytest.mark.skipif(shutil.which("pw.x") is None, reason="needs Quantum ESPRESSO")
 def test_aluminium(tmp_path, monkeypatch):
     arguments = ["aluminium", "--kpoints", "1", "--nframes", "1", "-o", str(tmp_path / "al")]

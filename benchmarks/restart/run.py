@@ -1,0 +1,158 @@
+"""pw.x started from predicted densities, against its own start from a superposition of atoms.
+
+    python benchmarks/restart/run.py --model water.pb --system DATA/w8 --frames 24:30 -o water.json
+
+For each frame pw.x (Quantum ESPRESSO) runs with the input that made the data: from atoms, and from
+the predicted density (startingpot = 'file'), both until converged. Each start is followed by a
+single diagonalisation too (electron_maxstep = 1, mixing_beta = 1e-8): its energy is that of Harris
+and Foulkes, whose error is of second order in that of the density. Prints a table, writes JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.io import read, write
+
+from deepdensity_tf.data.selection import select_frames
+from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.infer.deep_density import DeepDensity
+from deepdensity_tf.interfaces.espresso import predict_save, pwscf_settings
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "data_recipes"))
+from qe_periodic import SMEARING, pseudopotential  # noqa: E402
+
+SETTINGS = {
+    "aluminium": ({**SMEARING, "ecutwfc": 20.0}, (4, 4, 4)),
+    "water": ({"ecutwfc": 60.0}, None),
+}
+FROM_FILE = {"startingpot": "file"}
+ONE_STEP = {"electron_maxstep": 1, "diago_thr_init": 1e-9, "mixing_beta": 1e-8}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help="frozen model")
+    parser.add_argument("--system", required=True, help="density system made by qe_periodic.py")
+    parser.add_argument("--frames", required=True, help="unseen frames, e.g. 24:30")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file of the table")
+    args = parser.parse_args()
+    model = DeepDensity(args.model)
+    system = DensitySystem(args.system, model.type_map)
+    rows = []
+    for number in select_frames(args.frames, system.nframes, "--frames"):
+        frame = system.frame(number)
+        symbols = [model.type_map[atype] for atype in frame.atype]
+        atoms = Atoms(symbols, frame.coord, cell=frame.box, pbc=True)
+        with tempfile.TemporaryDirectory() as work:
+            rows.append({"frame": number, **measure(model, atoms, Path(work))})
+        print(" ".join(f"{name} {value:.5g}" for name, value in rows[-1].items()), flush=True)
+    summary = summarise(rows)
+    print(json.dumps(summary, indent=1))
+    if args.output:
+        args.output.write_text(json.dumps({**summary, "frames": rows}, indent=1) + "\n")
+
+
+def measure(model: DeepDensity, atoms: Atoms, work: Path) -> dict:
+    """Iterations and energies of one structure."""
+    write_input(atoms, {}, work)
+    atoms_run = run_pwscf(work)
+    write_input(atoms, ONE_STEP, work)
+    atoms_step = run_pwscf(work)
+    row = {"iterations_atoms": atoms_run["iterations"], "seconds_atoms": atoms_run["seconds"]}
+    write_input(atoms, FROM_FILE, work)
+    start = time.perf_counter()
+    structure = read(work / "scf.in", format="espresso-in")
+    waves = pwscf_settings(work / "scf.in")
+    predict_save(work / "x.save", model, structure, waves)
+    row["seconds_predict"] = time.perf_counter() - start
+    model_run = run_pwscf(work)
+    write_input(atoms, {**FROM_FILE, **ONE_STEP}, work)
+    predict_save(work / "x.save", model, structure, waves)
+    model_step = run_pwscf(work)
+    if "read from file" not in model_run["text"]:
+        raise SystemExit("pw.x did not start from the file")
+    row |= {"iterations_model": model_run["iterations"], "seconds_model": model_run["seconds"]}
+    to_mev = 1000 * units.Ry / len(atoms)
+    for name, other in (
+        ("converged", model_run),
+        ("step_atoms", atoms_step),
+        ("step_model", model_step),
+    ):
+        row[f"{name}_error_meV_per_atom"] = (other["energy"] - atoms_run["energy"]) * to_mev
+    return row
+
+
+def write_input(atoms: Atoms, electrons: dict, work: Path) -> None:
+    """scf.in as the recipe of the data writes it, in an empty folder."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    elements = sorted(set(atoms.get_chemical_symbols()))
+    system, kpoints = SETTINGS["aluminium" if elements == ["Al"] else "water"]
+    write(
+        work / "scf.in",
+        atoms,
+        format="espresso-in",
+        input_data={
+            "control": {"prefix": "x", "outdir": ".", "pseudo_dir": ".", "disk_io": "low"},
+            "system": {**system, "nosym": True},
+            "electrons": {"conv_thr": 1e-9, **electrons},
+        },
+        pseudopotentials={element: pseudopotential(element, work) for element in elements},
+        kpts=kpoints,
+    )
+
+
+def run_pwscf(work: Path) -> dict:
+    """Iterations, last total energy (Ry), seconds and text of a run of pw.x."""
+    start = time.perf_counter()
+    text = subprocess.run(
+        ["pw.x", "-in", "scf.in"], cwd=work, capture_output=True, text=True
+    ).stdout
+    energies = re.findall(r"total energy +=\s+(\S+) Ry", text)
+    if not energies:
+        raise SystemExit(f"pw.x failed: {' '.join(text.split()[-60:])}")
+    iterations = re.findall(r"convergence.*? (\d+) iterations", text)
+    return {
+        "iterations": int(iterations[-1]),
+        "energy": float(energies[-1]),
+        "seconds": time.perf_counter() - start,
+        "text": text,
+    }
+
+
+def summarise(rows: list[dict]) -> dict:
+    """Medians of the iterations, means of the errors."""
+    before = np.array([row["iterations_atoms"] for row in rows])
+    after = np.array([row["iterations_model"] for row in rows])
+    summary = {
+        "nframes": len(rows),
+        "median_iterations_atoms": float(np.median(before)),
+        "median_iterations_model": float(np.median(after)),
+        "median_saving_percent": float(np.median(100 * (1 - after / before))),
+        "median_seconds_atoms": float(np.median([row["seconds_atoms"] for row in rows])),
+        "median_seconds_model": float(
+            np.median([row["seconds_model"] + row["seconds_predict"] for row in rows])
+        ),
+    }
+    for name in ("step_atoms", "step_model", "converged"):
+        errors = np.abs([row[f"{name}_error_meV_per_atom"] for row in rows])
+        summary[f"{name}_mean_error_meV_per_atom"] = float(errors.mean())
+        summary[f"{name}_largest_error_meV_per_atom"] = float(errors.max())
+    return summary
+
+
+if __name__ == "__main__":
+    main()
