@@ -33,7 +33,9 @@ inline Basis read_basis(const Input& coef, const Input& radial) {
   const double* r = radial.shaped({2}).finite().data<double>();
   Basis basis;
   basis.rcut = r[0], basis.soft = r[1];
-  require(basis.rcut > 0 && basis.soft > 0, "radial must hold a positive rcut and softening length");
+  // Beyond these bounds rounding, in single precision too, may lead before the first spline.
+  require(basis.rcut > 0 && basis.rcut < 1e9 && basis.soft > 1e-6 && basis.soft <= basis.rcut,
+          "radial must hold a positive rcut and softening length (Å), the latter no longer than rcut");
   basis.nchannel = static_cast<int>(coef.dim(1));
   basis.nspline = static_cast<int>(coef.dim(2));
   basis.nlm = static_cast<int>(coef.dim(3));

@@ -45,9 +45,9 @@ def targets() -> dict[str, Target]:
     """All kinds."""
     from deepdensity_tf.data.formats import read_density
     from deepdensity_tf.data.system import DensitySystem
-    from deepdensity_tf.entrypoints.predict import read_structure
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.pictures import read_lcurve
+    from deepdensity_tf.infer.structures import read_structure
     from deepdensity_tf.train.checkpoint import read_checkpoint_input
     from deepdensity_tf.utils.argcheck import complete_input, read_input
 
@@ -74,7 +74,7 @@ def targets() -> dict[str, Target]:
         ),
         "lcurve": Target("lcurve.out", lambda folder: read_lcurve(folder / "lcurve.out")),
         "structure": Target(
-            "crystal.vasp", lambda folder: read_structure(str(folder / "crystal.vasp"), 0, ["C"])
+            "crystal.vasp", lambda folder: read_structure(str(folder / "crystal.vasp"))
         ),
         "model": Target("frozen_model.pb", lambda folder: DeepDensity(folder / "frozen_model.pb")),
     }
