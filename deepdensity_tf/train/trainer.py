@@ -330,7 +330,7 @@ class Trainer:
         return start * (stop / start) ** tf.minimum(fraction, 1)
 
     def _train_step(self, *arguments):
-        sample, fraction = Sample(*arguments[:-1]), average_over_workers(arguments[-1])
+        sample, (fraction,) = Sample(*arguments[:-1]), average_over_workers([arguments[-1]])
         variables = self._state.model.trainable_variables
         with tf.GradientTape() as tape:
             errors = self._errors(sample)

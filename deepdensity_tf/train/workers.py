@@ -61,7 +61,10 @@ def find_workers() -> Workers:
     return Workers(strategy, resolver.task_id or 0 if count > 1 else 0, count)
 
 
-def average_over_workers(values):
+def average_over_workers(values: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
     """Mean of each tensor over the workers; inside of a step that the strategy runs."""
     context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+    # Arguments of a function have no device, which the reduction asks for: hence the identity.
+    present = [tf.identity(value) for value in values if value is not None]
+    means = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, present))
+    return [None if value is None else next(means) for value in values]
