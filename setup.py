@@ -1,8 +1,8 @@
 """Builds the native libraries with the machine's C++ compiler; the rest is in pyproject.toml.
 
-libdeepdensity_op.so holds TensorFlow ops, libdeepdensity_c.so is the C interface for other programs.
-Both use TensorFlow's C interface alone: the headers come from the TensorFlow installed when building,
-and the result works with every version from 2.16 on.
+libdeepdensity_op.so holds TensorFlow ops, libdeepdensity_c.so is the C interface for other
+programs. Both use TensorFlow's C interface alone: the headers come from the TensorFlow installed
+when building, and the result works with every version from 2.16 on.
 """
 
 import importlib.util
@@ -78,7 +78,7 @@ def build_op_library(package: Path) -> None:
 def build_c_library(package: Path, editable: bool, version: str) -> None:
     """The C interface, op/c_api: library, headers, and files for CMake and pkg-config."""
     source = HERE / "op" / "c_api"
-    # Installed, TensorFlow lies beside the package; from an editable one no relative path leads to it.
+    # Installed, TensorFlow lies beside the package; no relative path leads there from a checkout.
     tensorflow = str(used_tensorflow()) if editable else "../tensorflow"
     link = ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
     link += [f"-Wl,-rpath,{tensorflow if editable else '$ORIGIN/../../tensorflow'}"]
