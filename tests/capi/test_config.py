@@ -61,14 +61,14 @@ def test_only_the_interface_is_exported():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("cmake"), reason="needs CMake")
-def test_cmake_builds_the_examples(tmp_path):
+def test_cmake_builds_an_example(tmp_path):
     cmake_dir = native.LIB / "cmake" / "DeepDensity"
     configure = ["cmake", "-S", EXAMPLES, "-B", tmp_path, f"-DDeepDensity_DIR={cmake_dir}"]
     subprocess.run(configure, check=True, capture_output=True)
-    subprocess.run(["cmake", "--build", tmp_path], check=True, capture_output=True)
-    for name in ("density_c", "density_cpp"):
-        done = subprocess.run([tmp_path / name], capture_output=True, text=True)
-        assert done.returncode == 2 and "usage" in done.stderr
+    build = ["cmake", "--build", tmp_path, "--target", "density_cpp"]
+    subprocess.run(build, check=True, capture_output=True)
+    done = subprocess.run([tmp_path / "density_cpp"], capture_output=True, text=True)
+    assert done.returncode == 2 and "usage" in done.stderr
 
 
 @pytest.mark.slow
