@@ -57,10 +57,10 @@ def configuration() -> dict[str, str]:
     if not C_LIBRARY.is_file():
         raise InputError(f"{C_LIBRARY}: the C library is missing; build it by `pip install .`")
     tensorflow = tensorflow_folder()
-    # TensorFlow is named too: it need not lie where the C library looks for it by itself.
+    # TensorFlow is named too, and kept: it need not lie where the C library looks by itself.
     ldflags = [f"-L{LIB}", "-ldeepdensity_c", f"-Wl,-rpath,{LIB}", f"-L{tensorflow}"]
-    ldflags += ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
-    ldflags += [f"-Wl,-rpath,{tensorflow}"]
+    ldflags += ["-Wl,--push-state,--no-as-needed", "-l:libtensorflow_cc.so.2"]
+    ldflags += ["-l:libtensorflow_framework.so.2", "-Wl,--pop-state", f"-Wl,-rpath,{tensorflow}"]
     return {
         "cflags": shlex.quote(f"-I{INCLUDE}"),
         "ldflags": shlex.join(ldflags),

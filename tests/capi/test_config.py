@@ -85,5 +85,7 @@ def test_pkg_config_builds_an_example(tmp_path):
 
     assert answer("pkg-config", "--modversion", "deepdensity") == [__version__]
     answer("gcc", EXAMPLES / "density.c", *answer(*command), "-o", "density")
+    # Found by the program itself, wherever TensorFlow lies.
+    assert "[libtensorflow_cc.so.2]" in answer("readelf", "-d", "density")
     done = subprocess.run([tmp_path / "density"], capture_output=True, text=True)
     assert done.returncode == 2 and "usage" in done.stderr
