@@ -130,6 +130,12 @@ def test_wrong_structures(load, frozen_model, structure, message):
         assert status == INVALID_ARGUMENT and message in model.error()
 
 
+def test_cells_too_small_for_memory(load, frozen_model):
+    model = load(frozen_model)
+    status, _ = model.eval(Structure(COORD, ATYPE, 1e-3 * np.eye(3)), POINT)
+    assert status == INVALID_ARGUMENT and "box is too small for rcut" in model.error()
+
+
 def test_wrong_points_and_quantities(load, frozen_model):
     model, structure = load(frozen_model), Structure(COORD, ATYPE)
     out = np.zeros(3)

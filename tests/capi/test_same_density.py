@@ -12,6 +12,7 @@ import tensorflow as tf
 from ase.io.cube import read_cube
 
 from deepdensity_tf.data.formats.base import BOHR
+from deepdensity_tf.infer.compression import compress
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.utils.ops import LIBRARY
 from tests.capi.conftest import EXAMPLES
@@ -81,6 +82,16 @@ def test_many_chunks_are_one_grid(load, frozen_model, tmp_path):
         )
         assert status == OK
         np.testing.assert_allclose(pieces, whole, rtol=1e-12, atol=1e-12)
+
+
+def test_compressed_models(load, frozen_model, tmp_path):
+    compress(frozen_model, tmp_path / "compressed.pb", step=1 / 64)
+    python, model = DeepDensity(tmp_path / "compressed.pb"), load(tmp_path / "compressed.pb")
+    for box in (None, CELL):
+        for quantity, reference in [(0, python.eval), (GRADIENT, python.eval_gradient)]:
+            status, found = model.eval(Structure(COORD, ATYPE, box), points(), quantity)
+            assert status == OK
+            same(found, reference(COORD, box, ATYPE, points()))
 
 
 def test_no_atoms_and_no_points(load, frozen_model):
