@@ -58,11 +58,11 @@ def compiler() -> str:
     )
 
 
-def compile_library(target: Path, sources: list[Path], link: list[str]) -> None:
+def compile_library(target: Path, sources: list[Path], options: list[str]) -> None:
     """Compile C++ sources to the shared library `target`."""
     folder = tensorflow_folder()
     command = [compiler(), *FLAGS, f"-I{folder / 'include'}", *map(str, sorted(sources))]
-    command += ["-o", str(target), f"-L{folder}", *link]
+    command += ["-o", str(target), f"-L{folder}", *options]
     target.parent.mkdir(parents=True, exist_ok=True)
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
@@ -83,7 +83,10 @@ def build_c_library(package: Path, editable: bool, version: str) -> None:
     link = ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
     link += [f"-Wl,-rpath,{tensorflow if editable else '$ORIGIN/../../tensorflow'}"]
     link += ["-Wl,-soname,libdeepdensity_c.so", f"-Wl,--version-script,{source / 'exports.map'}"]
-    compile_library(package / "lib" / "libdeepdensity_c.so", list(source.glob("*.cc")), link)
+    known_ops = (HERE / "deepdensity_tf" / "utils" / "known_ops.txt").read_text().split()
+    define = f'-DDD_KNOWN_OPS="{" ".join(known_ops)}"'
+    target = package / "lib" / "libdeepdensity_c.so"
+    compile_library(target, list(source.glob("*.cc")), [define, *link])
     shutil.copytree(source / "include", package / "include", dirs_exist_ok=True)
     values = {
         "@VERSION@": version,

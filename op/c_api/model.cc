@@ -39,7 +39,8 @@ void check_version(const std::string& path, const std::string& version) {
     if (version == known) return;
     expected += (expected.empty() ? "" : " or ") + std::string(known);
   }
-  throw BadModel(path + ": model version " + version + ", expected " + expected + "; freeze the model anew");
+  throw BadModel(path + ": model version " + version + ", expected " + expected +
+                 "; freeze the model anew, or use the version of deepdensity_tf that froze it");
 }
 
 void check_finite(const double* values, int64_t count, const char* name) {

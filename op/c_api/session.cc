@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +37,13 @@ bool load_op_library() {
                              first_line(TF_Message(status.get())) + ")");
   TF_DeleteLibraryHandle(library);  // the ops stay
   return true;
+}
+
+// Operations that compute tensors from tensors and nothing else (deepdensity_tf/utils/known_ops.txt),
+// and those of the op library.
+bool is_known(const std::string& type) {
+  static const std::string known = " " DD_KNOWN_OPS " ";
+  return type.compare(0, 2, "Dd") == 0 || known.find(" " + type + " ") != std::string::npos;
 }
 
 std::string read_file(const std::string& path) {
@@ -107,13 +115,28 @@ Session::Session(const std::string& path) : path_(path), graph_(TF_NewGraph()) {
       throw BadModel(path + ": not a graph or truncated, expected a frozen model");
     throw BadModel(path + ": not a usable graph (" + reason + ")");
   }
-  size_t position = 0;
-  if (!TF_GraphNextOperation(graph_.get(), &position))
-    throw BadModel(path + ": an empty graph, expected a frozen model");
+  check_operations();
   const std::unique_ptr<TF_SessionOptions, decltype(&TF_DeleteSessionOptions)> session_options(
       TF_NewSessionOptions(), &TF_DeleteSessionOptions);
   session_.reset(TF_NewSession(graph_.get(), session_options.get(), status.get()));
   check(status);
+}
+
+// A graph is a program: whatever does more than compute is refused before it can run.
+void Session::check_operations() const {
+  std::vector<std::string> refused;
+  size_t position = 0, count = 0;
+  while (TF_Operation* operation = TF_GraphNextOperation(graph_.get(), &position)) {
+    ++count;
+    const std::string type = TF_OperationOpType(operation);
+    if (!is_known(type)) refused.push_back("operation '" + type + "' (node '" + TF_OperationName(operation) + "')");
+  }
+  if (count == 0) throw BadModel(path_ + ": an empty graph, expected a frozen model");
+  if (TF_GraphNumFunctions(graph_.get()) > 0) refused.push_back("functions");
+  if (refused.empty()) return;
+  const std::string more = refused.size() > 1 ? " and " + std::to_string(refused.size() - 1) + " more" : "";
+  throw BadModel(path_ + ": refused: holds " + refused[0] + more +
+                 ", expected a model frozen by dd-tf freeze, which only computes");
 }
 
 bool Session::has(const std::string& name) const {
@@ -164,11 +187,16 @@ std::string Session::text(const std::string& name) const {
 }
 
 double Session::number(const std::string& name) const {
-  return *static_cast<const double*>(TF_TensorData(scalar(name, TF_DOUBLE).get()));
+  return positive(name, *static_cast<const double*>(TF_TensorData(scalar(name, TF_DOUBLE).get())));
 }
 
 int32_t Session::integer(const std::string& name) const {
-  return *static_cast<const int32_t*>(TF_TensorData(scalar(name, TF_INT32).get()));
+  return positive(name, *static_cast<const int32_t*>(TF_TensorData(scalar(name, TF_INT32).get())));
+}
+
+template <typename T> T Session::positive(const std::string& name, T value) const {
+  if (value > 0 && std::isfinite(static_cast<double>(value))) return value;
+  throw BadModel(path_ + ": " + name + " is " + std::to_string(value) + ", expected a positive number");
 }
 
 }  // namespace dd

@@ -56,12 +56,14 @@ class Session {
   // Safe to call from several threads at a time.
   std::vector<Tensor> run(const std::vector<TF_Output>& fetches, const Feeds& feeds) const;
 
-  // Constants of the graph. Throw BadModel if missing or not one value of the type.
+  // Constants of the graph, numbers above 0. Throw BadModel if missing or not one value of the type.
   std::string text(const std::string& name) const;
   double number(const std::string& name) const;
   int32_t integer(const std::string& name) const;
 
  private:
+  void check_operations() const;
+  template <typename T> T positive(const std::string& name, T value) const;
   Tensor scalar(const std::string& name, TF_DataType type) const;
 
   std::string path_;

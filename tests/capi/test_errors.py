@@ -4,11 +4,12 @@ import ctypes
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deepdensity_tf.infer.deep_density import _VERSIONS, DeepDensity
 from deepdensity_tf.utils.errors import InputError
 from tests.capi.library import BAD_MODEL, INVALID_ARGUMENT, OK, CGrid, CStructure, Structure
-from tests.model.test_frozen import graph_of, renamed
+from tests.model.test_frozen import graph_of
 
 COORD, ATYPE = np.array([[1.0, 1, 1], [2.0, 1.1, 1]]), [0, 1]
 POINT = np.ones((1, 3))
@@ -31,6 +32,35 @@ def with_type(path, name, dtype):
     return graph.SerializeToString()
 
 
+def renamed(path, name):
+    """Only the node; what it feeds is left without."""
+    graph = graph_of(path)
+    for node in graph.node:
+        node.name = "other" if node.name == name else node.name
+    return graph.SerializeToString()
+
+
+def with_node(path, op):
+    graph = graph_of(path)
+    graph.node.add(name="extra", op=op)
+    return graph.SerializeToString()
+
+
+def with_function(path):
+    graph = graph_of(path)
+    graph.library.function.add().signature.name = "hidden"
+    return graph.SerializeToString()
+
+
+def with_value(path, name, value):
+    graph = graph_of(path)
+    for node in graph.node:
+        if node.name == name:
+            dtype = node.attr["dtype"].type
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.as_dtype(dtype)))
+    return graph.SerializeToString()
+
+
 def without(path, name):
     """The graph whole, but for a name."""
     graph = graph_of(path)
@@ -50,7 +80,15 @@ BAD_FILES = {
     "has no tensor model_attr/rcut,": lambda p: with_type(p, "model_attr/rcut", 9),
     "has no tensor o_density,": lambda p: without(p, "o_density"),
     "has no tensor t_coord,": lambda p: without(p, "t_coord"),
-    "not a usable graph": lambda p: renamed(p, "t_coord", "other"),
+    "not a usable graph": lambda p: renamed(p, "t_coord"),
+    "refused: holds operation 'Timestamp' (node 'extra'), expected": lambda p: with_node(
+        p, "Timestamp"
+    ),
+    "refused: holds functions": with_function,
+    "model_attr/rcut_point is nan, expected": lambda p: with_value(
+        p, "model_attr/rcut_point", np.nan
+    ),
+    "model_attr/max_pairs is 0, expected": lambda p: with_value(p, "model_attr/max_pairs", 0),
 }
 
 

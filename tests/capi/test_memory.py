@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from deepdensity_tf.utils.native import INCLUDE, OP_LIBRARY, tensorflow_folder
+from deepdensity_tf.utils.native import INCLUDE, OP_LIBRARY, PACKAGE, tensorflow_folder
 
 CYCLES = Path(__file__).parent / "cycles.c"
 SOURCES = Path(__file__).parents[2] / "op" / "c_api"
+KNOWN_OPS = PACKAGE / "utils" / "known_ops.txt"
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,7 @@ def sanitized(tmp_path_factory):
     folder, tensorflow = tmp_path_factory.mktemp("sanitized"), tensorflow_folder()
     command = ["g++", "-std=c++17", "-g", "-O1", "-pthread", "-fsanitize=address,undefined"]
     command += ["-fno-sanitize-recover=undefined", f"-I{tensorflow / 'include'}", f"-I{INCLUDE}"]
+    command += [f'-DDD_KNOWN_OPS="{KNOWN_OPS.read_text().replace(chr(10), " ")}"']
     command += [*map(str, SOURCES.glob("*.cc")), "-x", "c++", str(CYCLES), f"-L{tensorflow}"]
     command += ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
     command += [f"-Wl,-rpath,{tensorflow}", "-o", str(folder / "cycles")]
