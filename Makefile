@@ -10,7 +10,7 @@ BIN := $(abspath $(VENV))/bin
 install: $(VENV)/installed
 
 # TensorFlow comes first: its headers are needed to build the op library.
-$(VENV)/installed: pyproject.toml setup.py $(wildcard op/*)
+$(VENV)/installed: pyproject.toml setup.py $(shell find op -type f)
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) found; set PYTHON" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=70.1" wheel

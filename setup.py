@@ -1,7 +1,8 @@
-"""Builds the native op library with the machine's C++ compiler; the rest is in pyproject.toml.
+"""Builds the native libraries with the machine's C++ compiler; the rest is in pyproject.toml.
 
-The library uses TensorFlow's C interface alone: the headers come from the TensorFlow installed when
-building, and the result works with every version from 2.16 on.
+libdeepdensity_op.so holds TensorFlow ops, libdeepdensity_c.so is the C interface for other
+programs. Both use TensorFlow's C interface alone: the headers come from the TensorFlow installed
+when building, and the result works with every version from 2.16 on.
 """
 
 import importlib.util
@@ -9,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Distribution, setup
@@ -56,38 +58,70 @@ def compiler() -> str:
     )
 
 
-def build_op_library(target: Path) -> None:
-    """Compile op/*.cc to `target`."""
+def compile_library(target: Path, sources: list[Path], options: list[str]) -> None:
+    """Compile C++ sources to the shared library `target`."""
     folder = tensorflow_folder()
-    sources = [str(path) for path in sorted((HERE / "op").glob("*.cc"))]
-    command = [
-        compiler(),
-        *FLAGS,
-        f"-I{folder / 'include'}",
-        *sources,
-        "-o",
-        str(target),
-        f"-L{folder}",
-        "-l:libtensorflow_framework.so.2",
-    ]
+    command = [compiler(), *FLAGS, f"-I{folder / 'include'}", *map(str, sorted(sources))]
+    command += ["-o", str(target), f"-L{folder}", *options]
     target.parent.mkdir(parents=True, exist_ok=True)
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
-        sys.exit(f"deepdensity_tf: the op library does not compile:\n{result.stderr}")
+        sys.exit(f"deepdensity_tf: {target.name} does not compile:\n{result.stderr}")
 
 
-class BuildWithOps(build_py):
-    """build_py that also builds the op library, beside the Python sources when editable."""
+def build_op_library(package: Path) -> None:
+    """The TensorFlow ops, op/*.cc."""
+    target = package / "lib" / "libdeepdensity_op.so"
+    compile_library(target, list((HERE / "op").glob("*.cc")), ["-l:libtensorflow_framework.so.2"])
+
+
+def build_c_library(package: Path, editable: bool, version: str) -> None:
+    """The C interface, op/c_api: library, headers, and files for CMake and pkg-config."""
+    source = HERE / "op" / "c_api"
+    # Installed, TensorFlow lies beside the package; no relative path leads there from a checkout.
+    tensorflow = str(used_tensorflow()) if editable else "../tensorflow"
+    link = ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
+    link += [f"-Wl,-rpath,{tensorflow if editable else '$ORIGIN/../../tensorflow'}"]
+    link += ["-Wl,-soname,libdeepdensity_c.so", f"-Wl,--version-script,{source / 'exports.map'}"]
+    known_ops = (HERE / "deepdensity_tf" / "utils" / "known_ops.txt").read_text().split()
+    define = f'-DDD_KNOWN_OPS="{" ".join(known_ops)}"'
+    target = package / "lib" / "libdeepdensity_c.so"
+    compile_library(target, list(source.glob("*.cc")), [define, *link])
+    shutil.copytree(source / "include", package / "include", dirs_exist_ok=True)
+    values = {
+        "@VERSION@": version,
+        "@TENSORFLOW_PC@": tensorflow if editable else "${prefix}/../tensorflow",
+        "@TENSORFLOW@": tensorflow,
+    }
+    for template in (source / "cmake").glob("*.in"):
+        folder = "pkgconfig" if template.stem.endswith(".pc") else "cmake/DeepDensity"
+        text = template.read_text()
+        for name, value in values.items():
+            text = text.replace(name, value)
+        target = package / "lib" / folder / template.stem
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+
+def used_tensorflow() -> Path:
+    """The TensorFlow that will be used: not that of an isolated build, if there is another."""
+    folder = Path(sysconfig.get_path("purelib")) / "tensorflow"
+    return folder if folder.is_dir() else tensorflow_folder()
+
+
+class BuildWithNative(build_py):
+    """build_py that also builds the native libraries, beside the Python sources when editable."""
 
     def run(self):
         super().run()
         editable = getattr(self, "editable_mode", False)
-        root = HERE if editable else Path(self.build_lib)
-        build_op_library(root / "deepdensity_tf" / "lib" / "libdeepdensity_op.so")
+        package = (HERE if editable else Path(self.build_lib)) / "deepdensity_tf"
+        build_op_library(package)
+        build_c_library(package, editable, self.distribution.get_version())
 
 
 class PlatformWheel(bdist_wheel):
-    """A wheel for any Python 3 on this platform: the library knows nothing of Python."""
+    """A wheel for any Python 3 on this platform: the libraries know nothing of Python."""
 
     def get_tag(self):
         return ("py3", "none", super().get_tag()[2])
@@ -102,5 +136,5 @@ class PlatformDistribution(Distribution):
 
 setup(
     distclass=PlatformDistribution,
-    cmdclass={"build_py": BuildWithOps, "bdist_wheel": PlatformWheel},
+    cmdclass={"build_py": BuildWithNative, "bdist_wheel": PlatformWheel},
 )

@@ -29,6 +29,7 @@ COMMANDS = (
     "plot",
     "analyze",
     "model-devi",
+    "config",
 )
 
 _EPILOG = """\

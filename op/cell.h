@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kernel.h"
+#include "handles.h"
 
 namespace dd {
 
@@ -15,6 +15,17 @@ using Vec = std::array<double, 3>;
 inline double dot(const Vec& a, const Vec& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 inline Vec cross(const Vec& a, const Vec& b) {
   return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
+}
+
+// Signed volume of the cell with these rows; refuses rows that lie, up to rounding, in one plane.
+inline double checked_volume(const std::array<Vec, 3>& rows, const std::string& name,
+                             const std::string& alternative = "") {
+  const double volume = dot(rows[0], cross(rows[1], rows[2]));
+  double scale = 1;
+  for (const Vec& row : rows) scale *= std::sqrt(dot(row, row));
+  require(std::abs(volume) > 1e-10 * scale && std::abs(volume) > 1e-12,
+          name + " has volume " + std::to_string(volume) + ": expected three independent cell vectors" + alternative);
+  return volume;
 }
 
 // A periodic cell, or none where all nine numbers are zero.
@@ -29,12 +40,8 @@ struct Cell {
       periodic = periodic || box[k] != 0;
     }
     if (!periodic) return;
-    const double volume = dot(rows[0], cross(rows[1], rows[2]));
-    double scale = 1;
-    for (const Vec& row : rows) scale *= std::sqrt(dot(row, row));
-    require(std::abs(volume) > 1e-10 * scale && std::abs(volume) > 1e-12,
-            "box of frame " + std::to_string(frame) + " has volume " + std::to_string(volume) +
-                ": expected three independent cell vectors, or nine zeros for no cell");
+    const double volume = checked_volume(rows, "box of frame " + std::to_string(frame),
+                                         ", or nine zeros for no cell");
     for (int k = 0; k < 3; ++k) {
       const Vec normal = cross(rows[(k + 1) % 3], rows[(k + 2) % 3]);
       for (int c = 0; c < 3; ++c) inverse[k][c] = normal[c] / volume;

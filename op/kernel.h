@@ -8,46 +8,14 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
-#include <memory>
 #include <stdexcept>
 #include <string>
 
+#include "handles.h"
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
-#include "tensorflow/c/tf_datatype.h"
-#include "tensorflow/c/tf_status.h"
-#include "tensorflow/c/tf_tensor.h"
 
 namespace dd {
-
-// An argument of an op is malformed: becomes TensorFlow's InvalidArgument.
-struct InvalidArgument : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-inline void require(bool ok, const std::string& message) {
-  if (!ok) throw InvalidArgument(message);
-}
-
-struct StatusDeleter {
-  void operator()(TF_Status* s) const { TF_DeleteStatus(s); }
-};
-struct TensorDeleter {
-  void operator()(TF_Tensor* t) const { TF_DeleteTensor(t); }
-};
-using Status = std::unique_ptr<TF_Status, StatusDeleter>;
-using Tensor = std::unique_ptr<TF_Tensor, TensorDeleter>;
-
-inline Status new_status() { return Status(TF_NewStatus()); }
-
-inline void check(const Status& status) {
-  if (TF_GetCode(status.get()) != TF_OK) throw std::runtime_error(TF_Message(status.get()));
-}
-
-template <typename T> struct TypeOf;
-template <> struct TypeOf<float> { static constexpr TF_DataType value = TF_FLOAT; };
-template <> struct TypeOf<double> { static constexpr TF_DataType value = TF_DOUBLE; };
-template <> struct TypeOf<int32_t> { static constexpr TF_DataType value = TF_INT32; };
 
 inline std::string shape_text(const TF_Tensor* t) {
   std::string text = "(";

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import tensorflow as tf
 
 from deepdensity_tf.utils.errors import InputError
-
-LIBRARY = Path(__file__).resolve().parent.parent / "lib" / "libdeepdensity_op.so"
+from deepdensity_tf.utils.native import OP_LIBRARY as LIBRARY
 
 
 @functools.cache

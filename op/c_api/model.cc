@@ -1,0 +1,203 @@
+#include "model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <sstream>
+
+#include "../cell.h"
+
+namespace dd {
+namespace {
+
+// Versions of the graph's contract that this code understands; those of the Python class.
+const char* const kVersions[] = {"1.0"};
+constexpr int64_t kMaxPoints = 200000;
+
+struct Output {
+  const char* name;
+  int64_t width;  // numbers a point
+};
+
+Output output_of(DD_Quantity quantity) {
+  switch (quantity) {
+    case DD_DENSITY:
+      return {"o_density", 1};
+    case DD_GRADIENT:
+      return {"o_density_grad", 3};
+    case DD_SPIN_DENSITY:
+      return {"o_spin_density", 1};
+  }
+  throw InvalidArgument("quantity is " + std::to_string(static_cast<int>(quantity)) +
+                        ", expected DD_DENSITY, DD_GRADIENT or DD_SPIN_DENSITY");
+}
+
+void check_version(const std::string& path, const std::string& version) {
+  std::string expected;
+  for (const char* known : kVersions) {
+    if (version == known) return;
+    expected += (expected.empty() ? "" : " or ") + std::string(known);
+  }
+  throw BadModel(path + ": model version " + version + ", expected " + expected +
+                 "; freeze the model anew, or use the version of deepdensity_tf that froze it");
+}
+
+void check_finite(const double* values, int64_t count, const char* name) {
+  for (int64_t i = 0; i < count; ++i)
+    require(std::isfinite(values[i]), std::string(name) + " holds NaN or infinity, in row " + std::to_string(i / 3));
+}
+
+// Rows of a cell, checked.
+std::array<Vec, 3> checked_cell(const double* cell, const char* name) {
+  check_finite(cell, 9, name);
+  std::array<Vec, 3> rows;
+  for (int k = 0; k < 9; ++k) rows[k / 3][k % 3] = cell[k];
+  checked_volume(rows, name);
+  return rows;
+}
+
+// Nine zeros stand for no cell, as in the graph.
+bool is_periodic(const DD_Structure& structure) {
+  return structure.box && std::any_of(structure.box, structure.box + 9, [](double x) { return x != 0; });
+}
+
+void check_structure(const DD_Structure& structure, size_t ntypes) {
+  require(structure.natoms >= 0 && structure.natoms <= std::numeric_limits<int32_t>::max() / 3,
+          "natoms is " + std::to_string(structure.natoms));
+  require(structure.natoms == 0 || (structure.coord && structure.atype),
+          std::string(structure.coord ? "atype" : "coord") + " is NULL");
+  check_finite(structure.coord, 3 * structure.natoms, "coord");
+  for (int64_t i = 0; i < structure.natoms; ++i)
+    require(structure.atype[i] >= 0 && structure.atype[i] < static_cast<int64_t>(ntypes),
+            "atype of atom " + std::to_string(i) + " is " + std::to_string(structure.atype[i]) + ", expected 0 to " +
+                std::to_string(ntypes - 1));
+  if (is_periodic(structure)) checked_cell(structure.box, "box");
+}
+
+}  // namespace
+
+Points listed_points(int64_t count, const double* coord) {
+  require(count >= 0 && count <= std::numeric_limits<int64_t>::max() / 24, "npoints is " + std::to_string(count));
+  require(count == 0 || coord, "points is NULL");
+  check_finite(coord, 3 * count, "points");
+  return {count, [coord](int64_t begin, int64_t end, double* out) { std::copy(coord + 3 * begin, coord + 3 * end, out); }};
+}
+
+Points grid_points(const DD_Grid& grid) {
+  int64_t count = 1;
+  for (int64_t n : grid.shape) {
+    require(n > 0, "grid shape holds " + std::to_string(n) + ", expected three positive numbers");
+    require(!__builtin_mul_overflow(count, n, &count) && count <= std::numeric_limits<int64_t>::max() / 24,
+            "grid shape asks for too many points");
+  }
+  check_finite(grid.origin, 3, "grid origin");
+  const std::array<Vec, 3> cell = checked_cell(grid.cell, "grid cell");
+  return {count, [grid, cell](int64_t begin, int64_t end, double* out) {
+            const int64_t ny = grid.shape[1], nz = grid.shape[2];
+            for (int64_t p = begin; p < end; ++p) {
+              const int64_t index[] = {p / (ny * nz), p / nz % ny, p % nz};
+              for (int c = 0; c < 3; ++c) {
+                double x = grid.origin[c];
+                for (int k = 0; k < 3; ++k) x += double(index[k]) / double(grid.shape[k]) * cell[k][c];
+                *out++ = x;
+              }
+            }
+          }};
+}
+
+struct Model::Frame {
+  Tensor coord, atype, box;
+  Feeds feeds;
+};
+
+Model::Model(const std::string& path) : path_(path), session_(path) {
+  check_version(path, session_.text("model_attr/model_version"));
+  std::istringstream elements(session_.text("model_attr/type_map"));
+  for (std::string element; elements >> element;) type_map_.push_back(element);
+  rcut_ = session_.number("model_attr/rcut");
+  rcut_point_ = session_.number("model_attr/rcut_point");
+  max_pairs_ = session_.integer("model_attr/max_pairs");
+  atom_state_ = session_.tensors_under("atom_state");
+  coord_ = session_.tensor("t_coord", TF_DOUBLE);
+  atype_ = session_.tensor("t_type", TF_INT32);
+  box_ = session_.tensor("t_box", TF_DOUBLE);
+  point_ = session_.tensor("t_point", TF_DOUBLE);
+  for (const char* name : {"o_density", "o_density_grad"}) session_.tensor(name, TF_DOUBLE);
+}
+
+int32_t Model::type_of(const std::string& element) const {
+  const auto found = std::find(type_map_.begin(), type_map_.end(), element);
+  if (found != type_map_.end()) return static_cast<int32_t>(found - type_map_.begin());
+  std::string known;
+  for (const std::string& name : type_map_) known += " " + name;
+  throw InvalidArgument(path_ + ": knows" + known + ", found " + element);
+}
+
+Model::Frame Model::frame(const DD_Structure& structure) const {
+  check_structure(structure, type_map_.size());
+  static const double no_box[9] = {};
+  Frame frame;
+  frame.coord = copied_tensor(structure.coord, {1, structure.natoms, 3});
+  frame.atype = copied_tensor(structure.atype, {structure.natoms});
+  frame.box = copied_tensor(is_periodic(structure) ? structure.box : no_box, {1, 9});
+  frame.feeds.add(coord_, frame.coord);
+  frame.feeds.add(atype_, frame.atype);
+  frame.feeds.add(box_, frame.box);
+  return frame;
+}
+
+// What points need of the atoms, computed once for all chunks; the feeds point to what is returned.
+std::vector<Tensor> Model::add_atom_state(Feeds* feeds) const {
+  Feeds without_points = *feeds;
+  const Tensor none = new_tensor(TF_DOUBLE, {1, 0, 3});
+  without_points.add(point_, none);
+  std::vector<Tensor> state = session_.run(atom_state_, without_points);
+  for (size_t i = 0; i < state.size(); ++i) feeds->add(atom_state_[i], state[i]);
+  return state;
+}
+
+int64_t Model::chunk_size(const DD_Structure& structure) const {
+  double neighbours = static_cast<double>(structure.natoms);
+  if (is_periodic(structure)) {
+    const double volume = std::abs(checked_volume(checked_cell(structure.box, "box"), "box"));
+    // Half as much again as the mean, for uneven systems.
+    neighbours *= 1.5 * 4.19 * std::pow(rcut_point_, 3) / volume;
+  }
+  const double size = max_pairs_ / std::max(1.0, neighbours);
+  return std::max<int64_t>(1, static_cast<int64_t>(std::min<double>(size, kMaxPoints)));
+}
+
+void Model::eval(DD_Quantity quantity, const DD_Structure& structure, const Points& points, double* out) const {
+  const Output output = output_of(quantity);
+  require(quantity != DD_SPIN_DENSITY || has_spin(), path_ + ": was trained without spin");
+  const TF_Output fetch = session_.tensor(output.name, TF_DOUBLE);
+  Frame frame = this->frame(structure);
+  if (points.count == 0) return;
+  require(out != nullptr, "out is NULL");
+  const std::vector<Tensor> state = add_atom_state(&frame.feeds);
+  const int64_t size = chunk_size(structure);
+  for (int64_t begin = 0; begin < points.count; begin += size) {
+    const int64_t end = std::min(points.count, begin + size);
+    const Tensor chunk = new_tensor(TF_DOUBLE, {1, end - begin, 3});
+    points.write(begin, end, static_cast<double*>(TF_TensorData(chunk.get())));
+    Feeds feeds = frame.feeds;
+    feeds.add(point_, chunk);
+    const Tensor values = std::move(session_.run({fetch}, feeds)[0]);
+    const int64_t count = (end - begin) * output.width;
+    if (TF_TensorElementCount(values.get()) != count)
+      throw std::runtime_error(path_ + ": " + output.name + " has the wrong size");
+    std::memcpy(out + begin * output.width, TF_TensorData(values.get()), count * sizeof(double));
+  }
+}
+
+double Model::eval_electrons(const DD_Structure& structure) const {
+  require(session_.has("o_electrons"), path_ + ": its fitting type has no exact integral");
+  Frame frame = this->frame(structure);
+  const Tensor none = new_tensor(TF_DOUBLE, {1, 0, 3});
+  frame.feeds.add(point_, none);
+  const Tensor value = std::move(session_.run({session_.tensor("o_electrons", TF_DOUBLE)}, frame.feeds)[0]);
+  return *static_cast<const double*>(TF_TensorData(value.get()));
+}
+
+}  // namespace dd
