@@ -41,6 +41,11 @@ SYSTEMS: dict[str, list[Test]] = {
         Test("32 atoms", "al32", ":", 0.5),
         Test("108 atoms", "al108", ":", 0.5),
     ],
+    # With three frames of 32 atoms beside those of 4: what the small cells cannot show.
+    "aluminium_large": [
+        Test("4 atoms, unseen frames", "al4", "48:", 0.25),
+        Test("32 atoms", "al32", ":", 0.5),
+    ],
     "water": [
         Test("8 molecules, unseen frames", "w8", "24:", 0.7),
         Test("32 molecules", "w32", ":", 1.4),
