@@ -64,6 +64,8 @@ def _describe(facts: dict, script: dict) -> str:
         lines["parameters"] = f"{facts['nparameters']:,}"
     if "package_version" in facts:
         lines["frozen by"] = f"deepdensity_tf {facts['package_version']}"
+    if "compression" in facts:
+        lines["compressed"] = f"table step {facts['compression']['step']:g} Å"
     lines.update(_training_summary(script))
     if "data_checksum" in facts:
         lines["data checksum"] = facts["data_checksum"]

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.infer.deep_density import DeepDensity, read_graph
+from deepdensity_tf.infer.deep_density import COMPRESSION, DeepDensity, read_graph
 from deepdensity_tf.model.frozen import flat_batch, named_outputs
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.radial import RadialGrid
 
-COMPRESSION = "model_attr/compression"
 _MAX_PAIRS = "model_attr/max_pairs"
 _TERMS = 6  # of a quintic
 _WIDEST, _FINEST = 1 / 16, 1 / 1024  # Å; powers of two are exact in any precision

@@ -18,6 +18,7 @@ from deepdensity_tf.utils.known_ops import refused_ops
 _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
 _MAX_POINTS = 200_000
+COMPRESSION = "model_attr/compression"
 # What every evaluation feeds and fetches.
 _CONTRACT = {
     "t_coord": tf.float64,
@@ -90,7 +91,7 @@ class DeepDensity:
         self.rcut = self._number("model_attr/rcut")
         self.rcut_point = self._number("model_attr/rcut_point")
         self.model_type = self._text("model_attr/model_type")
-        self.training_script = self._script("train_attr/training_script")
+        self.training_script = self._mapping("train_attr/training_script", "model", dict)
         self.info = {
             "nparameters": int(self._number("model_attr/nparameters")),
             "package_version": self._text("model_attr/package_version"),
@@ -99,6 +100,8 @@ class DeepDensity:
         self._check_contract(operations)
         if "train_attr/data_checksum" in operations:  # models of older versions have none
             self.info["data_checksum"] = self._text("train_attr/data_checksum")
+        if COMPRESSION in operations:
+            self.info["compression"] = self._mapping(COMPRESSION, "step", float)
         self.has_spin = "o_spin_density" in operations
         self.has_electrons = "o_electrons" in operations
         stored = "model_attr/baseline" in operations
@@ -328,15 +331,16 @@ class DeepDensity:
             raise InputError(f"{self._file}: {name} is {value}, expected a positive number")
         return float(value)
 
-    def _script(self, name: str) -> dict:
+    def _mapping(self, name: str, key: str, kind: type) -> dict:
+        """A JSON mapping that has at least `key`, of the given kind."""
         text = self._text(name)
         try:
-            script = json.loads(text)
+            mapping = json.loads(text)
         except (json.JSONDecodeError, RecursionError):
-            script = None
-        if not isinstance(script, dict) or not isinstance(script.get("model"), dict):
-            raise InputError(f"{self._file}: {name} is damaged, expected the input of a training")
-        return script
+            mapping = None
+        if not isinstance(mapping, dict) or not isinstance(mapping.get(key), kind):
+            raise InputError(f"{self._file}: {name} is damaged, expected a mapping with {key!r}")
+        return mapping
 
     def _check_contract(self, operations: dict) -> None:
         for name, dtype in _CONTRACT.items():
