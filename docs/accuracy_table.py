@@ -10,7 +10,10 @@ RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "accuracy" / "res
 
 def table() -> str:
     """Markdown: one row a tested set."""
-    lines = ["| model | training s | tested on | structures | NMAE % | worst |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| model | training s | tested on | structures | NMAE % | worst |",
+        "|---|---|---|---|---|---|",
+    ]
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         for test in result.get("tests", []):

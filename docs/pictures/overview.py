@@ -1,6 +1,6 @@
 """The picture of the first page, from a frozen model of ethane (`make example` trains one).
 
-python docs/pictures/overview.py -m examples/ethane/run/frozen_model.pb -o docs/pictures/overview.png
+python overview.py -m ../../examples/ethane/run/frozen_model.pb -o overview.png
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ class Slater(tf.Module):
     """rho_i(r) = sum_qlm c_{i,qlm} R_lq(|d|) S_lm(d/|d|), d = r - R_i.
 
     The functions R_l are orthonormal combinations of |d|^l exp(-zeta |d|), with exponents that are
-    given, not trained. The coefficients c are the equivariant features of the atom, mixed over channels
-    and gated by its invariants, which also add to those of l = 0.
+    given, not trained. The coefficients c are the equivariant features of the atom, mixed over
+    channels and gated by its invariants, which also add to those of l = 0.
     """
 
     summary = "Slater functions with given exponents, coefficients from the atom's features."
