@@ -17,7 +17,7 @@ $(VENV)/installed: pyproject.toml setup.py $(shell find op -type f)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=70.1" wheel
 	$(BIN)/python -m pip install --quiet "tensorflow>=2.16"
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test,lint]"
 	touch $@
 
 example: install

@@ -21,7 +21,6 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build", "generated/accuracy.md"]
 html_theme = "furo"
 html_title = f"deepdensity_tf {release}"
-html_static_path = []
 
 # Pages made of the program and of the benchmarks' results: written only where they changed, so that
 # a second build has little to do.

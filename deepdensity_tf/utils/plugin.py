@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from dargs import Argument, Variant
 
@@ -22,7 +23,7 @@ class Registry:
 
     def __init__(self, kind: str):
         self.kind = kind
-        self._classes: dict[str, type] = {}
+        self._classes: dict[str, Any] = {}
 
     def register(self, name: str) -> Callable[[type], type]:
         """Class decorator: make the class known as `name`.
@@ -41,7 +42,7 @@ class Registry:
 
         return add
 
-    def __getitem__(self, name: str) -> type:
+    def __getitem__(self, name: str) -> Any:
         return self._classes[name]
 
     def variant(self, default: str) -> Variant:
