@@ -75,6 +75,17 @@ def test_example_trains_freezes_compresses_and_tests(tmp_path):
     assert b"DdDensity" in (tmp_path / "compressed_model.pb").read_bytes()
 
 
+def test_values_are_checked_by_the_plugin(tmp_path):
+    site = install(tmp_path / "site", "dd_slater.fitting")
+    config = json.loads((EXAMPLE / "input.json").read_text())
+    config["model"]["fitting_net"]["zeta"] = [1.0, -1.0]
+    (tmp_path / "input.json").write_text(json.dumps(config))
+    result = run(["train input.json"], site, tmp_path)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "zeta" in result.stderr and "expected positive exponents" in result.stderr
+
+
 @pytest.mark.parametrize(
     "code, reason",
     [

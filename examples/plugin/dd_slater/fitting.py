@@ -31,6 +31,8 @@ class Slater(tf.Module):
                 optional=True,
                 default=[0.7, 1.4, 2.8, 5.6],
                 doc="Exponents of the Slater functions, 1/Å.",
+                extra_check=lambda zeta: bool(zeta) and min(zeta) > 0,
+                extra_check_errmsg="expected positive exponents",
             ),
             Argument("neuron", list[int], optional=True, default=[64], doc="Layers of the net."),
         ]
