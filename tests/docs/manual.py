@@ -83,6 +83,17 @@ def _split(words: list[str]) -> Iterator[list[str]]:
             command.append(word)
 
 
+def python_commands(block: Block) -> Iterator[tuple[Path, list[str]]]:
+    """Script and options of every `python FILE.py` in a block, from the folder it is run in."""
+    folder = block.path.parent if block.path.name == "README.md" else ROOT
+    for line in block.text.replace("\\\n", " ").splitlines():
+        words = line.split("#")[0].split()
+        if words[:1] == ["cd"]:
+            folder = ROOT / words[1]
+        if words[:1] in (["python"], ["sh"]) and words[1].endswith((".py", ".sh")):
+            yield folder / words[1], [word for word in words if word.startswith("--")]
+
+
 def links(path: Path) -> Iterator[str]:
     """Targets of the links and pictures outside of code."""
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S)

@@ -15,7 +15,7 @@ import yaml
 
 from deepdensity_tf.main import COMMANDS, build_parser
 from deepdensity_tf.utils.argcheck import complete_input
-from tests.docs.manual import ROOT, blocks, commands, inline_code, links, pages
+from tests.docs.manual import ROOT, blocks, commands, inline_code, links, pages, python_commands
 
 PAGES = pages()
 BLOCKS = [block for path in PAGES for block in blocks(path)]
@@ -56,6 +56,15 @@ def test_commands_of_example_scripts_parse(parser):
     assert found
     for path, words in found:
         parse(parser, words, path)
+
+
+def test_scripts_of_shell_blocks_exist_with_their_options():
+    found = [(block, *rest) for block in SHELL for rest in python_commands(block)]
+    assert len(found) > 5
+    for block, script, given in found:
+        assert script.is_file(), f"{block}: {script}"
+        text = script.read_text(encoding="utf-8")
+        assert not [option for option in given if f'"{option}"' not in text], f"{block}: {given}"
 
 
 def test_examples_of_help_texts_parse(parser):
