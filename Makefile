@@ -17,7 +17,7 @@ $(VENV)/installed: pyproject.toml setup.py $(shell find op -type f)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=70.1" wheel
 	$(BIN)/python -m pip install --quiet "tensorflow>=2.16"
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test,lint]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test,lint,docs]"
 	touch $@
 
 example: install
@@ -34,5 +34,4 @@ typecheck: install
 
 # -E: the pages of commands and keys follow the program.
 docs: install
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[docs]"
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m sphinx -E -W --keep-going -b html docs docs/_build/html

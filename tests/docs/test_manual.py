@@ -6,7 +6,9 @@ import copy
 import importlib
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -222,3 +224,18 @@ def test_page_of_commands_has_all(parser):
     for name in COMMANDS:
         assert f"\n## dd-tf {name}" in text
     assert "--electrons" in text and "example" in text
+
+
+@pytest.mark.slow
+def test_manual_builds_without_warnings(tmp_path):
+    pytest.importorskip("sphinx")
+    options = ["-E", "-W", "--keep-going", "-q", "-b", "html", "-d", str(tmp_path / "trees")]
+    result = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(tmp_path / "html")],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    keys = (tmp_path / "html" / "keys.html").read_text()
+    assert "uniform_fraction" in keys and "rcut_smth" in keys
