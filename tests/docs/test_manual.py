@@ -146,6 +146,29 @@ def test_example_inputs_pass_the_schema():
         complete_input(json.loads(path.read_text()), str(path))
 
 
+@pytest.mark.parametrize(
+    "page, names",
+    [
+        ("aluminium", ["aluminium", "aluminium_large"]),
+        ("water", ["water"]),
+        ("one_d", ["one_d_metal"]),
+    ],
+)
+def test_inputs_of_tutorials_are_those_of_the_benchmark(page, names):
+    found = [data for block, data in inputs() if block.path.name == f"{page}.md"]
+    for snippet, name in zip(found, names, strict=False):
+        whole = json.loads((ROOT / "benchmarks/accuracy/inputs" / f"{name}.json").read_text())
+        assert_part_of(snippet, whole, name)
+
+
+def assert_part_of(part, whole, where):
+    if isinstance(part, dict):
+        for key, value in part.items():
+            assert_part_of(value, whole[key], f"{where}.{key}")
+    else:
+        assert part == whole, where
+
+
 def test_python_blocks_compile_and_import():
     found = [block for block in BLOCKS if block.language == "python"]
     assert found
