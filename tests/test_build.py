@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,26 @@ def test_library_uses_the_c_interface_alone():
     symbols = [line.split()[-1] for line in listing.splitlines()]
     assert any(symbol.startswith("TF_") for symbol in symbols)
     assert not [symbol for symbol in symbols if "tensorflow" in symbol or "absl" in symbol]
+
+
+def test_sdist_has_all_that_the_build_and_the_tests_need(tmp_path):
+    # In a copy: setuptools writes beside setup.py.
+    copy = tmp_path / "copy"
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "lib", "run", "build")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    result = subprocess.run(
+        [sys.executable, "setup.py", "-q", "sdist", "--formats=tar", "-d", str(tmp_path)],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Deprecat" not in result.stderr
+    with tarfile.open(next(tmp_path.glob("*.tar"))) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    for folder in ("op", "deepdensity_tf", "tests", "examples/ethane", "examples/plugin"):
+        files = {path for path in (copy / folder).rglob("*") if path.is_file()}
+        missing = {path.relative_to(copy).as_posix() for path in files} - packed
+        assert not missing
+    for name in ("Makefile", "LICENSE", "CHANGELOG.md", "CITATION.cff", "docs/theory.md"):
+        assert name in packed

@@ -46,7 +46,7 @@ class ConvertedFile:
     """What was read from a file and where it went."""
 
     file: str
-    grid: tuple[int, int, int]
+    grid: tuple[int, ...]
     natoms: int
     pbc: bool
     electrons: float

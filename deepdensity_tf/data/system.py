@@ -47,7 +47,7 @@ class Frame:
     atype: np.ndarray  # (natoms,) int32, in the order of the model's type_map
     density: np.ndarray  # (npoints,) view of the memory-mapped file, electrons/Å^3
     spin_density: np.ndarray | None
-    grid_shape: tuple[int, int, int] | None  # None: loose points
+    grid_shape: tuple[int, ...] | None  # None: loose points
     loose_points: np.ndarray | None  # (npoints, 3) memory-mapped view, Å
     files: tuple[WatchedFile, ...] = ()  # what the views above map
 

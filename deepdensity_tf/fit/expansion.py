@@ -77,12 +77,6 @@ class Expansion(tf.Module):
 
 def _orthonormal_gaussians(grid: RadialGrid, nradial: int) -> np.ndarray:
     """Spline coefficients (nradial, nspline) of functions orthonormal on [0, rcut] with r^2 dr."""
-    widths = np.geomspace(3.5 / grid.nspline, 0.45, nradial) * grid.rcut
-    coef = grid.fit(lambda r: np.exp(-0.5 * (r[:, None] / widths) ** 2))
-    r = (np.arange(2000) + 0.5) / 2000 * grid.rcut
-    values = grid.values(r) @ coef
-    weight = r**2 * (r[1] - r[0])
     # Wide functions first: the narrow ones then add what the wide ones lack.
-    order = np.argsort(-widths)
-    _, triangle = np.linalg.qr(values[:, order] * np.sqrt(weight)[:, None])
-    return np.linalg.solve(triangle.T, coef[:, order].T)
+    widths = np.geomspace(0.45, 3.5 / grid.nspline, nradial) * grid.rcut
+    return grid.orthonormal(lambda r: np.exp(-0.5 * (r[:, None] / widths) ** 2))

@@ -21,7 +21,7 @@ class Exponential(tf.Module):
     Zepeda-Nunez et al., J. Comput. Phys. 443, 110523 (2021).
     """
 
-    summary = "C exp(-|e + w (r - b)|), the form of the paper's one-dimensional systems."
+    summary = "C exp(-abs(e + w (r - b))), the form of the paper's one-dimensional systems."
     per_pair = True
 
     @staticmethod

@@ -74,7 +74,7 @@ def compress(
     step, errors = _choose_step(nets, step, tolerance)
     for net in nets:
         _put_table(graph_def, net, step)
-    result = Compression(step, max(errors, default=0.0), model.model_type == "expansion")
+    result = Compression(step, max(errors, default=0.0), model.has_electrons)
     if result.fused:
         graph_def = _with_fused_points(graph_def, model)
     graph_def.node.extend(_constants({COMPRESSION: json.dumps(asdict(result))}))

@@ -155,7 +155,7 @@ def _read_through(run: Run) -> dict[int, str]:
     """Digest of every frame; errors in the last frame come before the first is computed."""
     if run.options.spin and not run.model.has_spin:
         raise InputError(f"{run.model_file}: was trained without spin")
-    digests = {}
+    digests: dict[int, str] = {}
     for structure in run.frames():
         try:
             run.model.atype_of(structure.atoms.get_chemical_symbols())

@@ -54,7 +54,7 @@ class Grid:
         (3,), Å.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     cell: np.ndarray
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
 

@@ -109,7 +109,7 @@ class DensityModel(tf.Module):
             wanted = tf.math.unsorted_segment_sum(valence, frame, nframes)
             factor = tf.gather(wanted / electrons, frame)
             coef *= tf.cast(factor, self.dtype)[:, None, None, None]
-        return AtomState(coef, *features, electrons)
+        return AtomState(coef, features.scalars, features.tensors, electrons)
 
     def point_density(self, state: AtomState, batch: Batch):
         """Density channels (npoints, ndensity) float64 at the batch's points, electrons/Å^3."""

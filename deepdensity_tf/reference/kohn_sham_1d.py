@@ -302,7 +302,7 @@ def _inverse_dielectric(chain: Chain, potential: np.ndarray) -> np.ndarray:
     gaps = np.maximum(energies[filled:, None] - energies[:filled], 4 * chain.kt)
     # Screening matters up to twice the Fermi wave number or so; Fourier index filled / 2 is k_F.
     waves = slice(1, 1 + min(3 * filled // 2, len(chain.grid) // 2 - 1))
-    chi = 0.0
+    chi = np.zeros(())
     for orbital, gap in zip(orbitals[:, :filled].T, gaps.T, strict=True):
         products = np.fft.rfft(orbital * orbitals[:, filled:].T)[:, waves]
         products = np.hstack([products.real, products.imag]) / np.sqrt(gap)[:, None]
@@ -334,7 +334,8 @@ class _Search:
         self._chain = chain
         self._mixer = _AndersonMixer(preconditioner)
         self._age, self._renewed = 0, False
-        self._best, self._smallest = None, np.inf
+        self._best: tuple[np.ndarray, np.ndarray] | None = None
+        self._smallest = np.inf
         self._step, self._share = None, 1.0
 
     @property
@@ -379,8 +380,8 @@ class _AndersonMixer:
 
     def __init__(self, preconditioner: np.ndarray):
         self.preconditioner = preconditioner
-        self._trials = deque(maxlen=MIXING_DEPTH + 1)
-        self._residuals = deque(maxlen=MIXING_DEPTH + 1)
+        self._trials: deque[np.ndarray] = deque(maxlen=MIXING_DEPTH + 1)
+        self._residuals: deque[np.ndarray] = deque(maxlen=MIXING_DEPTH + 1)
 
     def next(self, trial: np.ndarray, residual: np.ndarray) -> np.ndarray:
         self._trials.append(trial)

@@ -12,6 +12,7 @@ from dargs import Argument
 from dargs.dargs import ArgumentError
 
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.plugin import load_plugins
 
 
 def read_input(path: str | Path) -> dict:
@@ -86,7 +87,8 @@ def describe_input() -> str:
 
 
 def training_input() -> Argument:
-    """Schema of the whole input."""
+    """Schema of the whole input, with the keys of installed plug-ins."""
+    load_plugins()
     return Argument(
         "base",
         dict,

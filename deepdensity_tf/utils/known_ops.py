@@ -32,7 +32,7 @@ def refused_ops(graph: tf.compat.v1.GraphDef) -> list[str]:
     of a known operation.
     """
     bodies = [function.node_def for function in graph.library.function]
-    found = {}
+    found: dict[str, str] = {}
     for node in (node for nodes in (graph.node, *bodies) for node in nodes):
         if node.op not in known_ops():
             found.setdefault(node.op, f"operation {node.op!r} (node {node.name!r})")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from dargs import Argument, Variant
+
+from deepdensity_tf.utils.errors import InputError
+
+PLUGIN_GROUP = "deepdensity_tf.plugins"
 
 
 class Registry:
@@ -16,18 +23,26 @@ class Registry:
 
     def __init__(self, kind: str):
         self.kind = kind
-        self._classes: dict[str, type] = {}
+        self._classes: dict[str, Any] = {}
 
     def register(self, name: str) -> Callable[[type], type]:
-        """Class decorator: make the class known as `name`."""
+        """Class decorator: make the class known as `name`.
+
+        Raises
+        ------
+        ValueError
+            Another class has the name.
+        """
 
         def add(cls: type) -> type:
+            if name in self._classes:
+                raise ValueError(f"there is a {self.kind} {name!r} already")
             self._classes[name] = cls
             return cls
 
         return add
 
-    def __getitem__(self, name: str) -> type:
+    def __getitem__(self, name: str) -> Any:
         return self._classes[name]
 
     def variant(self, default: str) -> Variant:
@@ -39,3 +54,31 @@ class Registry:
         return Variant(
             "type", choices, optional=True, default_tag=default, doc=f"Which {self.kind}."
         )
+
+
+@functools.cache
+def load_plugins() -> None:
+    """Import what installed packages name under the entry points `deepdensity_tf.plugins`.
+
+    Their modules register classes as they are imported.
+
+    Raises
+    ------
+    InputError
+        A plug-in that cannot be imported, or registers a name that is taken.
+    """
+    for entry in entry_points(group=PLUGIN_GROUP):
+        _load(entry)
+
+
+def _load(entry: EntryPoint) -> None:
+    try:
+        entry.load()
+    # A plug-in is anybody's code: whatever it raises, the user must learn which one it was.
+    except Exception as error:
+        package = entry.dist.name if entry.dist else "unknown package"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"plug-in {entry.name} = {entry.value} of {package}: cannot be loaded ({reason}); "
+            "mend or uninstall it"
+        ) from error

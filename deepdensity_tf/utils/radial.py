@@ -71,3 +71,18 @@ class RadialGrid:
         """Spline coefficients (nspline, ...) of function(r) (n, ...), least squares in r."""
         r = (np.arange(npoints) + 0.5) / npoints * self.rcut
         return np.linalg.lstsq(self.values(r), function(r), rcond=None)[0]
+
+    def orthonormal(self, function) -> np.ndarray:
+        """Spline coefficients (n, nspline) of combinations of functions, orthonormal with r^2 dr.
+
+        Parameters
+        ----------
+        function : callable
+            Takes distances (m,) in Å and returns the values of n functions, (m, n). Each
+            combination takes up what the functions before it lack.
+        """
+        coef = self.fit(function)
+        r = (np.arange(2000) + 0.5) / 2000 * self.rcut
+        weight = r**2 * (r[1] - r[0])
+        _, triangle = np.linalg.qr(self.values(r) @ coef * np.sqrt(weight)[:, None])
+        return np.linalg.solve(triangle.T, coef.T)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BOHR = 0.529177210903  # Å, CODATA 2018
 UNITS = {"e/bohr3": BOHR**-3, "e/ang3": 1.0}  # in electrons/Å^3
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Callable] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""A fitting net for deepdensity_tf as a package of its own."""
