@@ -217,6 +217,9 @@ class Trainer:
             cannot be written. A checkpoint to go on from is named.
         """
         state, run = self._state, self._run
+        # Traced before the clock starts: max_time counts training.
+        self._step_function.get_concrete_function()
+        self._test_function.get_concrete_function()
         progress = _Progress(
             run["numb_steps"],
             run["max_time"],
