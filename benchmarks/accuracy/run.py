@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 from systems import ABLATIONS, SYSTEMS, Test
 
+from deepdensity_tf import DeepDensity
 from deepdensity_tf.analysis.electrostatics import hartree_energy
 from deepdensity_tf.analysis.moments import dipole
 from deepdensity_tf.data.system import DensitySystem
-from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.infer.frames import predict_frame
 from deepdensity_tf.infer.volumetric import Grid
 

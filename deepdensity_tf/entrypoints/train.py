@@ -77,7 +77,8 @@ def _train(config: dict, args: argparse.Namespace) -> None:
     import tensorflow as tf
 
     from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState, load_state
-    from deepdensity_tf.train.trainer import Trainer, TrainingData
+    from deepdensity_tf.train.trainer import Trainer
+    from deepdensity_tf.train.training_data import TrainingData
     from deepdensity_tf.train.workers import find_workers
     from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.files import atomic_path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from deepdensity_tf.utils.known_ops import refused_ops
 
 _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
-_MAX_POINTS = 200_000
+_MAX_POINTS = 2**17  # at once; few enough that small grids have blocks for two threads
 COMPRESSION = "model_attr/compression"
 # What every evaluation feeds and fetches.
 _CONTRACT = {
@@ -225,18 +226,25 @@ class DeepDensity:
         frame = self._frame(coord, box if pbc else None, atype)
         name = self._density_tensor(spin)
         density = np.empty(shape)
-        feeds = {**frame, **self._atom_state(frame)}
+        state = {**frame, **self._atom_state(frame)}
         # Steps along each cell vector, (n, 3): a point is the sum of three.
         steps = [np.arange(n)[:, None] / n * row for n, row in zip(shape, cell, strict=True)]
-        done = 0
-        for block in _blocks(shape, self._chunk_size(frame)):
+
+        def evaluate(block: tuple[slice, slice, slice]) -> np.ndarray:
             a, b, c = (row[part] for row, part in zip(steps, block, strict=True))
             points = a[:, None, None] + b[:, None] + c
-            feeds["t_point:0"] = points.reshape(1, -1, 3)
-            density[block] = self._run(name, feeds)[0].reshape(points.shape[:3])
-            done += points.size // 3
-            if progress:
-                progress(done, density.size)
+            values = self._run(name, {**state, "t_point:0": points.reshape(1, -1, 3)})
+            return values.reshape(points.shape[:3])
+
+        blocks = list(_blocks(shape, self._chunk_size(frame)))
+        done = 0
+        # Two blocks at a time: one is prepared and sorted by one thread while the other has all.
+        with ThreadPoolExecutor(min(2, ops.num_threads())) as pool:
+            for block, values in zip(blocks, pool.map(evaluate, blocks), strict=True):
+                density[block] = values
+                done += values.size
+                if progress:
+                    progress(done, density.size)
         return density
 
     def _density_tensor(self, spin: bool) -> str:

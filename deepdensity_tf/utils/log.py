@@ -47,8 +47,7 @@ def setup_logging(verbosity: int = 0) -> None:
         handler = _StderrHandler()
         handler.setFormatter(_Formatter())
         logger.addHandler(handler)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    _quieten_tensorflow()
 
 
 def import_tensorflow() -> None:
@@ -58,8 +57,14 @@ def import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
+    _quieten_tensorflow()
     with _native_stderr_held():
         import tensorflow  # noqa: F401
+
+
+def _quieten_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 @contextmanager

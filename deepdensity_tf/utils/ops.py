@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 
 import tensorflow as tf
 
@@ -34,6 +35,14 @@ def library():
 def native_ops() -> frozenset[str]:
     """Names of the operations that the library registers, e.g. DdEnvMat."""
     return frozenset(name for name in vars(library()) if name.startswith("Dd"))
+
+
+def num_threads() -> int:
+    """Threads of the native code, by the rule of op/threads.h."""
+    cores = len(os.sched_getaffinity(0))
+    text = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    wanted = int(text) if text.isdigit() else 0
+    return min(wanted, cores) if wanted else cores
 
 
 def own_message(error: tf.errors.OpError) -> str:
