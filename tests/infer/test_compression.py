@@ -41,13 +41,15 @@ def test_same_density_gradient_and_metadata(make_frozen, tmp_path, changes, fuse
     assert other.info.pop("compression")["fused"] is fused
     assert other.info == one.info
     points = np.random.default_rng(0).uniform(-5, 9, (300, 3))
-    # Single precision nets carry seven digits; the table's error is on top.
-    tolerance = 20 * (result.table_error + (2e-7 if changes.get("precision") else 1e-12))
+    # A distance in units of the splines' width, up to nspline, is rounded several times; splines of
+    # neighbouring intervals differ by as much as they are large. The table's error is on top.
+    rounding = np.finfo(changes.get("precision", "float64")).eps
+    tolerance = 20 * result.table_error + 4 * one.training_script["model"]["nspline"] * rounding
     for box in (None, BOX):
         expected = one.eval(COORD, box, ATYPE, points)
-        mean = np.abs(expected).mean()
+        largest = np.abs(expected).max()
         np.testing.assert_allclose(
-            other.eval(COORD, box, ATYPE, points), expected, rtol=0, atol=tolerance * mean
+            other.eval(COORD, box, ATYPE, points), expected, rtol=0, atol=tolerance * largest
         )
         slope = one.eval_gradient(COORD, box, ATYPE, points)
         np.testing.assert_allclose(
