@@ -14,7 +14,7 @@
  *
  * Threads: a model does not change once loaded. Any number of threads may evaluate one model at the
  * same time; only DD_Free must come last. Environment: TF_NUM_INTRAOP_THREADS limits the threads of
- * one evaluation, TF_CPP_MIN_LOG_LEVEL=3 silences TensorFlow's own log on stderr.
+ * one evaluation, TF_CPP_MIN_LOG_LEVEL=3 quietens TensorFlow's own log on stderr.
  */
 #ifndef DEEPDENSITY_C_API_H_
 #define DEEPDENSITY_C_API_H_
