@@ -40,9 +40,9 @@ inline Basis read_basis(const Input& coef, const Input& radial) {
   basis.nspline = static_cast<int>(coef.dim(2));
   basis.nlm = static_cast<int>(coef.dim(3));
   basis.lmax = static_cast<int>(std::lround(std::sqrt(double(basis.nlm)))) - 1;
-  require(basis.nspline > 0 && basis.lmax >= 0 && basis.lmax <= kMaxL &&
+  require(basis.nchannel > 0 && basis.nspline > 0 && basis.lmax >= 0 && basis.lmax <= kMaxL &&
               (basis.lmax + 1) * (basis.lmax + 1) == basis.nlm,
-          "coef must have shape (natoms, nchannel, nspline, (lmax+1)^2) with lmax up to " +
+          "coef must have shape (natoms, nchannel, nspline, (lmax+1)^2), none of them 0, lmax up to " +
               std::to_string(kMaxL));
   basis.scale = basis.nspline / (std::sqrt(r[0] * r[0] + r[1] * r[1]) - r[1]);
   return basis;

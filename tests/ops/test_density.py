@@ -117,6 +117,7 @@ def test_the_same_numbers_every_time():
 BAD = {
     "coef is of 8 atoms": {"coef": np.zeros((8, 1, 14, 4))},
     "coef must have shape": {"coef": np.zeros((9, 1, 14, 5))},
+    "coef must have shape .*nchannel": {"coef": np.zeros((9, 0, 14, 4))},
     "point is not finite in row 3": {"point": np.where(np.indices((700, 3))[0] == 3, np.nan, 0.0)},
     "point_splits must rise": {"point_splits": np.array([0, 600], np.int32)},
     "box of frame 0 has volume": {"box": np.ones((1, 9))},
