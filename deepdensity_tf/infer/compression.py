@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepdensity_tf.infer.deep_density import COMPRESSION, DeepDensity, read_graph
-from deepdensity_tf.model.frozen import flat_batch, named_outputs
+from deepdensity_tf.model.frozen import constants, flat_batch, named_outputs
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -77,7 +77,7 @@ def compress(
     result = Compression(step, max(errors, default=0.0), model.has_electrons)
     if result.fused:
         graph_def = _with_fused_points(graph_def, model)
-    graph_def.node.extend(_constants({COMPRESSION: json.dumps(asdict(result))}))
+    graph_def.node.extend(constants({COMPRESSION: json.dumps(asdict(result))}))
     with atomic_path(target) as temporary:
         temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
     return result
@@ -171,7 +171,7 @@ def _choose_step(nets: list[_Net], step: float | None, tolerance: float) -> tupl
 def _put_table(graph_def: tf.compat.v1.GraphDef, net: _Net, step: float) -> None:
     """Make the net's output the look-up of a table; what it needed no more is cut off later."""
     table = {f"{net.scope}/table": net.table(step).astype(net.dtype), f"{net.scope}/step": step}
-    graph_def.node.extend(_constants(table))
+    graph_def.node.extend(constants(table))
     (node,) = [node for node in graph_def.node if node.name == f"{net.scope}/values"]
     node.op = "DdTable"
     inputs = ("distance", "type_pair", "table", "step")
@@ -198,12 +198,3 @@ def _with_fused_points(graph_def, model: DeepDensity) -> tf.compat.v1.GraphDef:
         # No pairs are held in memory.
         tf.constant(np.iinfo(np.int32).max, name=_MAX_PAIRS)
     return graph.as_graph_def()
-
-
-def _constants(values: dict) -> list:
-    graph = tf.Graph()
-    with graph.as_default():
-        for name, value in values.items():
-            dtype = tf.float64 if isinstance(value, float) else None
-            tf.constant(value, dtype, name=name)
-    return list(graph.as_graph_def().node)

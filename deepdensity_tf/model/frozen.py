@@ -58,7 +58,7 @@ def freeze(
         tf.TensorSpec([None, None, 3], tf.float64, name="t_point"),
     )
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
-    graph_def.node.extend(_attributes(model, script, data_checksum).node)
+    graph_def.node.extend(constants(_attributes(model, script, data_checksum)))
     refused = refused_ops(graph_def)
     if refused:
         raise InputError(
@@ -131,8 +131,9 @@ def _checked_types(atype, coord, ntypes: int):
         return tf.identity(atype)
 
 
-def _attributes(model: DensityModel, script: dict, data_checksum: str) -> tf.compat.v1.GraphDef:
-    values = {
+def _attributes(model: DensityModel, script: dict, data_checksum: str) -> dict:
+    """The metadata by name."""
+    return {
         "model_attr/type_map": " ".join(model.type_map),
         "model_attr/rcut": float(model.rcut),
         "model_attr/rcut_point": float(model.grid.rcut),
@@ -145,9 +146,13 @@ def _attributes(model: DensityModel, script: dict, data_checksum: str) -> tf.com
         "train_attr/training_script": json.dumps(script),
         "train_attr/data_checksum": data_checksum,
     }
+
+
+def constants(values: dict) -> list:
+    """Nodes of a graph that hold values by name; Python floats become float64."""
     graph = tf.Graph()
     with graph.as_default():
         for name, value in values.items():
             dtype = tf.float64 if isinstance(value, float) else None
             tf.constant(value, dtype, name=name)
-    return graph.as_graph_def()
+    return list(graph.as_graph_def().node)
