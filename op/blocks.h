@@ -10,6 +10,8 @@
 
 namespace dd {
 
+constexpr int64_t kPointsOfBlock = 3000;  // where they fill space evenly
+
 class PointBlocks {
  public:
   // Points are wrapped into the cell. Blocks are no wider than `widest`.
@@ -19,22 +21,34 @@ class PointBlocks {
       for (int64_t p = begin; p < end; ++p)
         wrapped_[p] = cell.wrapped({points[3 * p], points[3 * p + 1], points[3 * p + 2]});
     });
-    sort(choose_bins(widest));
+    const Grid grid = choose_bins(widest);
+    sort(grid);
+    if (grid.width > widest) split_wide_blocks(widest);
   }
 
   int64_t count() const { return static_cast<int64_t>(start_.size()) - 1; }
   int64_t size(int64_t block) const { return start_[block + 1] - start_[block]; }
-  // Number of the block's k-th point as it was given.
-  int64_t point(int64_t block, int64_t k) const { return order_[start_[block] + k]; }
 
   void positions(int64_t block, std::vector<double>* xyz) const {
     for (int64_t k = 0; k < size(block); ++k)
       for (int c = 0; c < 3; ++c) xyz[c][k] = wrapped_[point(block, k)][c];
   }
 
+  // The upright box around a block.
+  void bounds(int64_t block, Vec* low, Vec* high) const {
+    *low = *high = wrapped_[point(block, 0)];
+    for (int64_t k = 1; k < size(block); ++k) extend(wrapped_[point(block, k)], low, high);
+  }
+
+  // Copies the block's values (size, width) to the rows of its points.
+  void write(int64_t block, const double* values, int width, double* out) const {
+    for (int64_t k = 0; k < size(block); ++k)
+      for (int c = 0; c < width; ++c) out[point(block, k) * width + c] = values[k * width + c];
+  }
+
  private:
   static constexpr int64_t kGrain = 4096;
-  static constexpr int64_t kTypical = 3000, kLargest = 8192;  // points a block
+  static constexpr int64_t kLargest = 8192;  // points a block
 
   struct Grid {
     Vec low;
@@ -42,19 +56,25 @@ class PointBlocks {
     int64_t count[3];
   };
 
-  // Cubic bins that would hold kTypical points each if the points filled their bounding box.
+  // Number of the block's k-th point as it was given.
+  int64_t point(int64_t block, int64_t k) const { return order_[start_[block] + k]; }
+
+  static void extend(const Vec& r, Vec* low, Vec* high) {
+    for (int c = 0; c < 3; ++c) {
+      (*low)[c] = std::min((*low)[c], r[c]);
+      (*high)[c] = std::max((*high)[c], r[c]);
+    }
+  }
+
+  // Cubic bins that would hold kPointsOfBlock points each if the points filled their bounding box.
   Grid choose_bins(double widest) const {
     Grid grid{{0, 0, 0}, widest, {1, 1, 1}};
     if (wrapped_.empty()) return grid;
     Vec high = grid.low = wrapped_[0];
-    for (const Vec& r : wrapped_)
-      for (int c = 0; c < 3; ++c) {
-        grid.low[c] = std::min(grid.low[c], r[c]);
-        high[c] = std::max(high[c], r[c]);
-      }
+    for (const Vec& r : wrapped_) extend(r, &grid.low, &high);
     double volume = 1;
     for (int c = 0; c < 3; ++c) volume *= std::max(high[c] - grid.low[c], 1e-3);
-    grid.width = std::min(widest, std::cbrt(volume * kTypical / wrapped_.size()));
+    grid.width = std::min(widest, std::cbrt(volume * kPointsOfBlock / wrapped_.size()));
     // Sparse points must not get more bins than they justify.
     for (;; grid.width *= 1.5) {
       double bins = 1;
@@ -85,6 +105,32 @@ class PointBlocks {
       first[b] += first[b - 1];
     }
     for (size_t p = 0; p < bin.size(); ++p) order_[first[bin[p]]++] = static_cast<int32_t>(p);
+  }
+
+  // Bins are wide where points are sparse, or few far from the others.
+  void split_wide_blocks(double widest) {
+    const std::vector<int64_t> start = std::move(start_);
+    start_ = {0};
+    for (size_t b = 1; b < start.size(); ++b) split(start[b - 1], start[b], widest);
+  }
+
+  // Halves order_[first, last) until no part is wider; blocks begin where start_ ends.
+  void split(int64_t first, int64_t last, double widest) {
+    Vec low = wrapped_[order_[first]], high = low;
+    for (int64_t k = first; k < last; ++k) extend(wrapped_[order_[k]], &low, &high);
+    int axis = 0;
+    for (int c = 1; c < 3; ++c)
+      if (high[c] - low[c] > high[axis] - low[axis]) axis = c;
+    if (high[axis] - low[axis] <= widest) {
+      start_.push_back(last);
+      return;
+    }
+    const double middle = 0.5 * (low[axis] + high[axis]);
+    const auto second = std::partition(order_.begin() + first, order_.begin() + last,
+                                       [&](int32_t p) { return wrapped_[p][axis] <= middle; });
+    const int64_t cut = second - order_.begin();
+    split(first, cut, widest);
+    split(cut, last, widest);
   }
 
   std::vector<Vec> wrapped_;

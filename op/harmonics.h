@@ -17,26 +17,41 @@ constexpr int harmonic_index(int l, int m) {
   return l * l + (m == 0 ? 2 * l : 2 * (l - (m > 0 ? m : -m)) + (m < 0 ? 1 : 0));
 }
 
-// Coefficients of the recurrences, computed once.
+// Newton's iteration, since std::sqrt is none of the constant expressions.
+constexpr double constant_sqrt(double x) {
+  double root = x > 1 ? x : 1;
+  for (int k = 0; k < 60; ++k) root = 0.5 * (root + x / root);
+  return root;
+}
+
+// Coefficients of the recurrences.
 struct HarmonicTable {
-  double diagonal[kMaxL + 1];             // S_{l,+-l} from S_{l-1,+-(l-1)}
-  double a[kMaxL + 1][kMaxL + 1];         // S_{l,m} = a z S_{l-1,m} - b |u|^2 S_{l-2,m}
-  double b[kMaxL + 1][kMaxL + 1];
-  HarmonicTable() {
+  double diagonal[kMaxL + 1] = {};         // S_{l,+-l} from S_{l-1,+-(l-1)}
+  double a[kMaxL + 1][kMaxL + 1] = {};     // S_{l,m} = a z S_{l-1,m} - b |u|^2 S_{l-2,m}
+  double b[kMaxL + 1][kMaxL + 1] = {};
+  constexpr HarmonicTable() {
     for (int l = 1; l <= kMaxL; ++l) {
-      diagonal[l] = l == 1 ? 1.0 : std::sqrt((2.0 * l - 1) / (2.0 * l));
+      diagonal[l] = l == 1 ? 1.0 : constant_sqrt((2.0 * l - 1) / (2.0 * l));
       for (int m = 0; m < l; ++m) {
-        const double norm = std::sqrt(double(l + m) * (l - m));
+        const double norm = constant_sqrt(double(l + m) * (l - m));
         a[l][m] = (2 * l - 1) / norm;
-        b[l][m] = std::sqrt(double(l - 1 + m) * (l - 1 - m)) / norm;
+        b[l][m] = constant_sqrt(double(l - 1 + m) * (l - 1 - m)) / norm;
       }
     }
   }
 };
+constexpr HarmonicTable kHarmonics;
 
-inline const HarmonicTable& harmonic_table() {
-  static const HarmonicTable table;
-  return table;
+// Calls body(first), ..., body(last). Where both are types, as std::integral_constant is, so is
+// what body gets, and the loop is unrolled.
+template <typename First, typename Last, typename Body>
+inline __attribute__((always_inline)) void for_range(First first, Last last, Body body) {
+  if constexpr (std::is_integral<Last>::value) {
+    for (int k = first; k <= last; ++k) body(k);
+  } else if constexpr (First::value <= Last::value) {
+    body(first);
+    for_range(std::integral_constant<int, First::value + 1>{}, last, body);
+  }
 }
 
 // The number type of T: T itself, or of the elements of a vector type.
@@ -45,20 +60,21 @@ template <typename T> struct ScalarOf<T, false> {
   using type = std::remove_cv_t<std::remove_reference_t<decltype(std::declval<T&>()[0])>>;
 };
 
-// Values for W vectors at once (lanes innermost): S[lm][W].
-template <typename T, int W>
-inline __attribute__((always_inline)) void harmonics(int lmax, const T* __restrict x,
+// Values for W vectors at once (lanes innermost): S[lm][W]. lmax is a number or, for loops that are
+// unrolled, a std::integral_constant.
+template <typename T, int W, typename Lmax>
+inline __attribute__((always_inline)) void harmonics(Lmax lmax, const T* __restrict x,
                                                      const T* __restrict y, const T* __restrict z,
                                                      T (*__restrict S)[W]) {
   using Scalar = typename ScalarOf<T>::type;
-  const HarmonicTable& table = harmonic_table();
   T n2[W];
   for (int w = 0; w < W; ++w) {
     S[0][w] = T{} + Scalar(1);
     n2[w] = x[w] * x[w] + y[w] * y[w] + z[w] * z[w];
   }
-  for (int l = 1; l <= lmax; ++l) {
-    const Scalar d = table.diagonal[l];
+  constexpr std::integral_constant<int, 1> one;
+  for_range(one, lmax, [&](auto l) __attribute__((always_inline)) {
+    const Scalar d = kHarmonics.diagonal[l];
     const T* cp = S[harmonic_index(l - 1, l - 1)];
     T* c = S[harmonic_index(l, l)];
     T* s = S[harmonic_index(l, -l)];
@@ -71,8 +87,9 @@ inline __attribute__((always_inline)) void harmonics(int lmax, const T* __restri
         s[w] = d * (y[w] * cp[w] + x[w] * sp[w]);
       }
     }
-    for (int m = 0; m < l; ++m) {
-      const Scalar a = table.a[l][m], b = table.b[l][m];
+    for_range(one, l, [&](auto m_plus_1) __attribute__((always_inline)) {
+      const int m = m_plus_1 - 1;
+      const Scalar a = kHarmonics.a[l][m], b = kHarmonics.b[l][m];
       for (int sign = 0; sign < (m ? 2 : 1); ++sign) {
         const int mm = sign ? -m : m;
         T* out = S[harmonic_index(l, mm)];
@@ -84,8 +101,8 @@ inline __attribute__((always_inline)) void harmonics(int lmax, const T* __restri
           for (int w = 0; w < W; ++w) out[w] = a * z[w] * below[w];
         }
       }
-    }
-  }
+    });
+  });
 }
 
 // Pulls a gradient back: given g[lm] = dE/dS_lm and the values S[lm] at one vector u,
@@ -94,13 +111,12 @@ template <typename T>
 inline __attribute__((always_inline)) void harmonics_pullback(int lmax, const T* u, const T* S, T* g,
                                                               T* grad) {
   using Scalar = typename ScalarOf<T>::type;
-  const HarmonicTable& table = harmonic_table();
   const T x = u[0], y = u[1], z = u[2];
   const T n2 = x * x + y * y + z * z;
   T gx{}, gy{}, gz{}, gn2{};
   for (int l = lmax; l >= 1; --l) {
     for (int m = l - 1; m >= 0; --m) {
-      const Scalar a = table.a[l][m], b = table.b[l][m];
+      const Scalar a = kHarmonics.a[l][m], b = kHarmonics.b[l][m];
       for (int sign = 0; sign < (m ? 2 : 1); ++sign) {
         const int mm = sign ? -m : m;
         const T go = g[harmonic_index(l, mm)];
@@ -114,7 +130,7 @@ inline __attribute__((always_inline)) void harmonics_pullback(int lmax, const T*
         }
       }
     }
-    const Scalar d = table.diagonal[l];
+    const Scalar d = kHarmonics.diagonal[l];
     const T gc = g[harmonic_index(l, l)], gs = g[harmonic_index(l, -l)];
     if (l == 1) {
       gx += gc;

@@ -195,6 +195,19 @@ def _with_fused_points(graph_def, model: DeepDensity) -> tf.compat.v1.GraphDef:
         density = ops.density(batch, coef, radial)
         density = tf.ensure_shape(density, [None, 2 if model.has_spin else 1])
         named_outputs(density, ops.density_gradient(batch, coef, radial), inputs[3])
+        _add_grid_outputs(batch, coef, radial, model.has_spin)
         # No pairs are held in memory.
         tf.constant(np.iinfo(np.int32).max, name=_MAX_PAIRS)
     return graph.as_graph_def()
+
+
+def _add_grid_outputs(batch, coef, radial, has_spin: bool) -> None:
+    """Outputs on parts of a regular grid, whose points need not be listed; one frame at a time."""
+    shape = tf.compat.v1.placeholder(tf.int32, [3], name="t_grid_shape")
+    part = tf.compat.v1.placeholder(tf.int32, [2], name="t_grid_part")
+    box = tf.compat.v1.placeholder(tf.float64, [9], name="t_grid_box")
+    density = ops.density_on_grid(shape, part, box, batch.coord, batch.box, coef, radial)
+    density = tf.ensure_shape(density, [None, 2 if has_spin else 1])
+    tf.identity(density[:, 0], name="o_grid_density")
+    if has_spin:
+        tf.identity(density[:, 1], name="o_grid_spin_density")

@@ -19,6 +19,7 @@ from deepdensity_tf.utils.known_ops import refused_ops
 _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
 _MAX_POINTS = 2**17  # at once; few enough that small grids have blocks for two threads
+_MAX_GRID_POINTS = 2**20  # at once, by the op that knows grids
 COMPRESSION = "model_attr/compression"
 # What every evaluation feeds and fetches.
 _CONTRACT = {
@@ -104,6 +105,7 @@ class DeepDensity:
         if COMPRESSION in operations:
             self.info["compression"] = self._mapping(COMPRESSION, "step", float)
         self.has_spin = "o_spin_density" in operations
+        self._has_grid = "o_grid_density" in operations
         self.has_electrons = "o_electrons" in operations
         stored = "model_attr/baseline" in operations
         self.baseline = self._attribute("model_attr/baseline") if stored else None
@@ -220,32 +222,49 @@ class DeepDensity:
         if box.shape != (9,):
             raise InputError(f"box has {box.size} numbers, expected 9")
         shape = tuple(int(n) for n in grid_shape)
-        if len(shape) != 3 or min(shape) < 1:
+        if len(shape) != 3 or not all(0 < n < 2**31 for n in shape):
             raise InputError(f"grid_shape is {shape}, expected three positive numbers")
-        cell = box.reshape(3, 3)
         frame = self._frame(coord, box if pbc else None, atype)
         name = self._density_tensor(spin)
+        feeds = {**frame, **self._atom_state(frame)}
         density = np.empty(shape)
-        state = {**frame, **self._atom_state(frame)}
+        chunks = self._grid_parts if self._has_grid else self._grid_blocks
+        done = 0
+        for where, values in chunks(name, feeds, box.reshape(3, 3), shape):
+            density[where] = values
+            done += values.size
+            if progress:
+                progress(done, density.size)
+        return density
+
+    def _grid_parts(self, name, feeds, cell, shape) -> Iterator[tuple]:
+        """Slices of the grid and their densities, by the op that knows grids."""
+        feeds = {**feeds, "t_grid_shape:0": shape, "t_grid_box:0": cell.reshape(-1)}
+        nparts = -(-int(np.prod(shape, dtype=float)) // _MAX_GRID_POINTS)
+        end = 0
+        for part in range(nparts):
+            values = self._run(
+                name.replace("o_", "o_grid_"), {**feeds, "t_grid_part:0": (part, nparts)}
+            )
+            values = values.reshape(-1, *shape[1:])
+            begin, end = end, end + len(values)
+            yield slice(begin, end), values
+
+    def _grid_blocks(self, name, feeds, cell, shape) -> Iterator[tuple]:
+        """Blocks of the grid and their densities, by their points."""
         # Steps along each cell vector, (n, 3): a point is the sum of three.
         steps = [np.arange(n)[:, None] / n * row for n, row in zip(shape, cell, strict=True)]
 
         def evaluate(block: tuple[slice, slice, slice]) -> np.ndarray:
             a, b, c = (row[part] for row, part in zip(steps, block, strict=True))
             points = a[:, None, None] + b[:, None] + c
-            values = self._run(name, {**state, "t_point:0": points.reshape(1, -1, 3)})
+            values = self._run(name, {**feeds, "t_point:0": points.reshape(1, -1, 3)})
             return values.reshape(points.shape[:3])
 
-        blocks = list(_blocks(shape, self._chunk_size(frame)))
-        done = 0
+        blocks = list(_blocks(shape, self._chunk_size(feeds)))
         # Two blocks at a time: one is prepared and sorted by one thread while the other has all.
         with ThreadPoolExecutor(min(2, ops.num_threads())) as pool:
-            for block, values in zip(blocks, pool.map(evaluate, blocks), strict=True):
-                density[block] = values
-                done += values.size
-                if progress:
-                    progress(done, density.size)
-        return density
+            yield from zip(blocks, pool.map(evaluate, blocks), strict=True)
 
     def _density_tensor(self, spin: bool) -> str:
         if spin and not self.has_spin:

@@ -209,6 +209,33 @@ def density_gradient(batch, coef, radial):
     return library().dd_density_grad(**_density_inputs(batch, coef, radial))
 
 
+def density_on_grid(shape, part, grid_box, coord, box, coef, radial):
+    """`density` on a part of a regular grid, for one frame.
+
+    Parameters
+    ----------
+    shape : tf.Tensor
+        (3,) int32: points along each row of `grid_box`, from its origin on.
+    part : tf.Tensor
+        (2,) int32: which part, and how many there are; parts follow one another along the first
+        axis. What a point gets does not depend on the parts.
+    grid_box : tf.Tensor
+        (9,) float64 rows in Å that span the grid: the box where the frame is periodic.
+    coord, box : tf.Tensor
+        (natoms, 3) and (1, 9) float64, Å.
+    coef, radial : tf.Tensor
+        As in `expansion`.
+
+    Returns
+    -------
+    tf.Tensor
+        (npoints, nchannel) float64, the points of the part in C order.
+    """
+    return library().dd_density_grid(
+        shape=shape, part=part, grid_box=grid_box, coord=coord, box=box, coef=coef, radial=radial
+    )
+
+
 def _density_inputs(batch, coef, radial):
     names = ("point", "point_splits", "coord", "coord_splits", "box")
     return {**{name: getattr(batch, name) for name in names}, "coef": coef, "radial": radial}

@@ -1,6 +1,7 @@
 """Valence densities of aluminium and water with Quantum ESPRESSO (pw.x, pp.x).
 
 Example: python qe_periodic.py aluminium --repeat 2 --kpoints 2 --nframes 4 -o al32
+         python qe_periodic.py aluminium --shape 3 --nframes 10 -o al4_shapes/3
          python qe_periodic.py water --molecules 8 --nframes 30 -o w8
 
 Frames are snapshots of classical molecular dynamics (EMT; rigid TIP3P). Finished frames are kept in
@@ -16,15 +17,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
-from ase.build import bulk
+from ase.build import bulk, make_supercell
 from ase.build.tools import sort
 from ase.calculators.emt import EMT
 from ase.calculators.tip3p import TIP3P, angleHOH, rOH
+from ase.geometry import minkowski_reduce
 from ase.io import read, write
 from ase.io.cube import read_cube_data
 from ase.md.langevin import Langevin
@@ -38,9 +40,13 @@ log = logging.getLogger("qe_periodic")
 PSEUDOPOTENTIALS = {"Al": "Al.pz-vbc", "H": "H_HSCV_PBE", "O": "O_HSCV_PBE"}
 PSEUDOPOTENTIAL_FOLDERS = ["/usr/share/espresso", "/usr/share/doc/quantum-espresso"]
 SMEARING = {"occupations": "smearing", "smearing": "mv", "degauss": 0.02}
+LATTICE = 4.05  # of aluminium, Å
 WATER_DENSITY = 0.997  # g/cm^3
 WATER_MASS = 18.015
 AMU_PER_A3 = 0.6022140  # 1 g/cm^3
+
+# As ASE takes them: a mesh, (n, 4) fractional k points with weights, or None for Gamma.
+KPoints = tuple[int, int, int] | np.ndarray | None
 
 
 def main() -> None:
@@ -48,15 +54,18 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     rng = np.random.RandomState(args.seed)
     if args.material == "aluminium":
-        snapshots = aluminium(args.repeat, args.temperature, rng)
+        lattice = fcc_of_shape(args.shape).repeat(args.repeat)
+        snapshots = aluminium(lattice, args.temperature, rng)
         system = {**SMEARING, "ecutwfc": args.cutoff or 20.0}
+        kpoints = mesh(lattice.cell.array, args.kpoints, args.repeat)
     else:
         snapshots = water(args.molecules, rng)
         system = {"ecutwfc": args.cutoff or 60.0}
+        kpoints = None
     work = Path(f"{args.output}_work")
     work.mkdir(parents=True, exist_ok=True)
     frames = list(islice(snapshots, args.nframes))
-    labels = [label(atoms, i, system, args.kpoints, work) for i, atoms in enumerate(frames)]
+    labels = [label(atoms, i, system, kpoints, work) for i, atoms in enumerate(frames)]
     write_system(
         args.output,
         frames[0].get_chemical_symbols(),
@@ -76,12 +85,20 @@ def parse_arguments() -> argparse.Namespace:
     )
     materials = parser.add_subparsers(dest="material", required=True)
     metal = materials.add_parser("aluminium", help="fcc, LDA, 600 K")
-    metal.add_argument("--repeat", type=int, default=1, help="supercell of the 4-atom cube")
-    metal.add_argument("--kpoints", type=int, default=4, help="along each axis; 1: Gamma only")
+    metal.add_argument(
+        "--shape",
+        type=int,
+        choices=range(7),
+        default=0,
+        help="0: a cube; 1 to 6: others of 4 atoms",
+    )
+    metal.add_argument("--repeat", type=int, default=1, help="supercell of the 4-atom cell")
+    metal.add_argument(
+        "--kpoints", type=int, default=4, help="along each axis of the cube; 1: Gamma only"
+    )
     metal.add_argument("--temperature", type=float, default=600.0, help="of the atoms, K")
     liquid = materials.add_parser("water", help="PBE, Gamma point, 350 K plus 0.03 Å of noise")
     liquid.add_argument("--molecules", type=int, default=8)
-    liquid.set_defaults(kpoints=1)
     for material in (metal, liquid):
         material.add_argument("--cutoff", type=float, help="of the waves, Ry; else 20 or 60")
         material.add_argument("--nframes", type=int, default=30)
@@ -90,9 +107,53 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def aluminium(repeat: int, temperature: float, rng: np.random.RandomState) -> Iterator[Atoms]:
-    """Snapshots of fcc aluminium, 0.3 ps apart, EMT."""
-    atoms = bulk("Al", "fcc", a=4.05, cubic=True).repeat(repeat)
+def fcc_of_shape(shape: int) -> Atoms:
+    """4-atom cell of fcc aluminium: the cube, or one of the six other shapes there are.
+
+    Each shape lets atoms move along other waves. Superlattices of index 4 are the Hermite normal
+    forms of determinant 4; those with the same distances are the same but for a rotation.
+    """
+    cube, one = bulk("Al", "fcc", a=LATTICE, cubic=True), bulk("Al", "fcc", a=LATTICE)
+    if shape == 0:
+        return cube
+    neighbors = np.indices([9] * 3).reshape(3, -1).T - 4
+    shapes = {}
+    for form in hermite_normal_forms(4):
+        cell, _ = minkowski_reduce(form @ one.cell.array)
+        distances = np.sort(np.linalg.norm(neighbors @ cell, axis=1))[:60]
+        shapes.setdefault(tuple(distances.round(4)), form)
+    shapes.pop(next(key for key in shapes if np.isclose(key[1:7], LATTICE, atol=1e-3).all()))
+    atoms = make_supercell(one, list(shapes.values())[shape - 1])
+    atoms.set_cell(minkowski_reduce(atoms.cell.array)[0])
+    return atoms
+
+
+def hermite_normal_forms(determinant: int) -> Iterator[np.ndarray]:
+    """Upper triangular integer matrices, one for each superlattice of this index."""
+    factors = [n for n in range(1, determinant + 1) if determinant % n == 0]
+    for x, y, z in product(factors, repeat=3):
+        if x * y * z == determinant:
+            for a, b, c in product(range(y), range(z), range(z)):
+                yield np.array([[x, a, b], [0, y, c], [0, 0, z]])
+
+
+def mesh(cell: np.ndarray, kpoints: int, repeat: int) -> KPoints:
+    """The mesh of the cubic supercell, written for `cell`: densities of all shapes agree."""
+    edge = kpoints * repeat * LATTICE
+    if np.allclose(cell, edge / kpoints * np.eye(3)):
+        return None if kpoints == 1 else (kpoints,) * 3
+    waves = np.indices([4 * kpoints * repeat] * 3).reshape(3, -1).T / edge
+    weights: dict[tuple, int] = {}
+    # k and -k count as one; rounding first makes equal points equal.
+    for k in np.unique((waves @ cell.T).round(6) % 1, axis=0):
+        opposite = tuple((-k).round(6) % 1)
+        key = opposite if opposite in weights else tuple(k)
+        weights[key] = weights.get(key, 0) + 1
+    return np.array([[*k, weight] for k, weight in weights.items()], dtype=float)
+
+
+def aluminium(atoms: Atoms, temperature: float, rng: np.random.RandomState) -> Iterator[Atoms]:
+    """Snapshots of aluminium, 0.3 ps apart, EMT."""
     atoms.calc = EMT()
     dynamics = langevin(atoms, 5 * units.fs, temperature, 0.002 / units.fs, rng)
     dynamics.run(300)
@@ -182,7 +243,7 @@ def packed_water(molecules: int, rng: np.random.RandomState) -> Atoms:
 
 
 def label(
-    atoms: Atoms, index: int, system: dict, kpoints: int, work: Path
+    atoms: Atoms, index: int, system: dict, kpoints: KPoints, work: Path
 ) -> tuple[float, np.ndarray]:
     """Energy (eV) and density (nx, ny, nz) float32, electrons/Å³; kept in `work`."""
     kept = work / f"frame_{index:03d}.npz"
@@ -206,7 +267,7 @@ def label(
     return energy, density
 
 
-def solve(atoms: Atoms, system: dict, kpoints: int, work: Path) -> tuple[float, np.ndarray]:
+def solve(atoms: Atoms, system: dict, kpoints: KPoints, work: Path) -> tuple[float, np.ndarray]:
     """Run pw.x and pp.x."""
     elements = sorted(set(atoms.get_chemical_symbols()))
     settings = {
@@ -220,7 +281,7 @@ def solve(atoms: Atoms, system: dict, kpoints: int, work: Path) -> tuple[float, 
         format="espresso-in",
         input_data=settings,
         pseudopotentials={element: pseudopotential(element, work) for element in elements},
-        kpts=None if kpoints == 1 else (kpoints,) * 3,
+        kpts=kpoints,
     )
     run("pw.x", "scf", work)
     (work / "pp.in").write_text(

@@ -106,7 +106,7 @@ DD_Status DD_Eval(const DD_Model* model, DD_Quantity quantity, const DD_Structur
 DD_Status DD_EvalGrid(const DD_Model* model, DD_Quantity quantity, const DD_Structure* structure, const DD_Grid* grid,
                       double* out) {
   return guarded([&] {
-    model_of(model).eval(quantity, given(structure, "structure"), dd::grid_points(given(grid, "grid")), out);
+    model_of(model).eval_grid(quantity, given(structure, "structure"), given(grid, "grid"), out);
   });
 }
 

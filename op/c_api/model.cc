@@ -14,6 +14,7 @@ namespace {
 // Versions of the graph's contract that this code understands; those of the Python class.
 const char* const kVersions[] = {"1.0"};
 constexpr int64_t kMaxPoints = 200000;
+constexpr int64_t kMaxGridPoints = 1 << 20;  // at once, by the op that knows grids
 
 struct Output {
   const char* name;
@@ -189,6 +190,43 @@ void Model::eval(DD_Quantity quantity, const DD_Structure& structure, const Poin
       throw std::runtime_error(path_ + ": " + output.name + " has the wrong size");
     std::memcpy(out + begin * output.width, TF_TensorData(values.get()), count * sizeof(double));
   }
+}
+
+// The op takes grids from the origin on, over the box where the structure is periodic.
+bool Model::knows_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid) const {
+  return quantity != DD_GRADIENT && session_.has("o_grid_density") &&
+         std::all_of(grid.origin, grid.origin + 3, [](double x) { return x == 0; }) &&
+         std::all_of(grid.shape, grid.shape + 3, [](int64_t n) { return n <= std::numeric_limits<int32_t>::max(); }) &&
+         (!is_periodic(structure) || std::equal(grid.cell, grid.cell + 9, structure.box));
+}
+
+void Model::eval_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid, double* out) const {
+  const Points points = grid_points(grid);
+  if (!knows_grid(quantity, structure, grid)) return eval(quantity, structure, points, out);
+  require(quantity != DD_SPIN_DENSITY || has_spin(), path_ + ": was trained without spin");
+  const char* name = quantity == DD_SPIN_DENSITY ? "o_grid_spin_density" : "o_grid_density";
+  Frame frame = this->frame(structure);
+  require(out != nullptr, "out is NULL");
+  const std::vector<Tensor> state = add_atom_state(&frame.feeds);
+  const int32_t shape[] = {static_cast<int32_t>(grid.shape[0]), static_cast<int32_t>(grid.shape[1]),
+                           static_cast<int32_t>(grid.shape[2])};
+  const Tensor shape_tensor = copied_tensor(shape, {3}), cell = copied_tensor(grid.cell, {9});
+  frame.feeds.add(session_.tensor("t_grid_shape", TF_INT32), shape_tensor);
+  frame.feeds.add(session_.tensor("t_grid_box", TF_DOUBLE), cell);
+  const int32_t nparts = static_cast<int32_t>((points.count - 1) / kMaxGridPoints + 1);
+  int64_t done = 0;
+  for (int32_t k = 0; k < nparts; ++k) {
+    const int32_t part[] = {k, nparts};
+    const Tensor part_tensor = copied_tensor(part, {2});
+    Feeds feeds = frame.feeds;
+    feeds.add(session_.tensor("t_grid_part", TF_INT32), part_tensor);
+    const Tensor values = std::move(session_.run({session_.tensor(name, TF_DOUBLE)}, feeds)[0]);
+    const int64_t count = TF_TensorElementCount(values.get());
+    if (done + count > points.count) throw std::runtime_error(path_ + ": " + name + " has the wrong size");
+    std::memcpy(out + done, TF_TensorData(values.get()), count * sizeof(double));
+    done += count;
+  }
+  if (done != points.count) throw std::runtime_error(path_ + ": " + name + " has the wrong size");
 }
 
 double Model::eval_electrons(const DD_Structure& structure) const {

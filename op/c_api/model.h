@@ -35,6 +35,7 @@ class Model {
 
   // Throw InvalidArgument.
   void eval(DD_Quantity quantity, const DD_Structure& structure, const Points& points, double* out) const;
+  void eval_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid, double* out) const;
   double eval_electrons(const DD_Structure& structure) const;
 
  private:
@@ -42,6 +43,7 @@ class Model {
 
   Frame frame(const DD_Structure& structure) const;
   std::vector<Tensor> add_atom_state(Feeds* feeds) const;
+  bool knows_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid) const;
   int64_t chunk_size(const DD_Structure& structure) const;
 
   std::string path_;

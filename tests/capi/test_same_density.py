@@ -94,6 +94,32 @@ def test_compressed_models(load, frozen_model, tmp_path):
             same(found, reference(COORD, box, ATYPE, points()))
 
 
+@pytest.mark.parametrize("box", [None, CELL])
+def test_grids_of_compressed_models(load, make_frozen, tmp_path, box):
+    compress(make_frozen(spin=True), tmp_path / "compressed.pb")
+    python, model = DeepDensity(tmp_path / "compressed.pb"), load(tmp_path / "compressed.pb")
+    structure = Structure(COORD, ATYPE, box)
+    for shape in (SHAPE, (110, 100, 100)):  # the latter in two parts
+        for quantity in (0, SPIN_DENSITY):
+            status, grid = model.eval_grid(structure, shape, CELL, quantity=quantity)
+            assert status == OK
+            wanted = python.eval_grid(
+                COORD, CELL, ATYPE, shape, pbc=box is not None, spin=quantity == SPIN_DENSITY
+            )
+            np.testing.assert_array_equal(grid, wanted)
+
+
+def test_grids_of_compressed_models_that_are_not_the_box(load, frozen_model, tmp_path):
+    compress(frozen_model, tmp_path / "compressed.pb")
+    python, model = DeepDensity(tmp_path / "compressed.pb"), load(tmp_path / "compressed.pb")
+    index = np.stack(np.unravel_index(np.arange(np.prod(SHAPE)), SHAPE), -1)
+    for cell, origin in [(CELL, np.array([0.3, -0.2, 1.0])), (2 * CELL, np.zeros(3))]:
+        status, grid = model.eval_grid(Structure(COORD, ATYPE, CELL), SHAPE, cell, origin)
+        assert status == OK
+        wanted = python.eval(COORD, CELL, ATYPE, index / SHAPE @ cell + origin)
+        same(grid.ravel(), wanted)
+
+
 def test_no_atoms_and_no_points(load, frozen_model):
     model = load(frozen_model)
     status, found = model.eval(Structure(COORD, ATYPE), np.zeros((0, 3)))

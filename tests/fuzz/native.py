@@ -209,6 +209,17 @@ class Calls:
             "radial": self._np.array([self._number(), self._number()]),
         }
         if self.rng.integers(2):
+            for name in ("point", "point_splits", "coord_splits", "box"):
+                del arguments[name]
+            box = self._boxes(1)
+            arguments["box"] = box if self.rng.integers(2) else self._np.zeros((1, 9))
+            self._ops.dd_density_grid(
+                shape=self._integers(0, 40, 3),
+                part=self._integers(0, 4, 2),
+                grid_box=box[0] if len(box) else self._floats([9]),
+                **arguments,
+            )
+        elif self.rng.integers(2):
             self._ops.dd_density(**arguments)
         else:
             self._ops.dd_density_grad(**arguments)

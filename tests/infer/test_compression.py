@@ -78,7 +78,7 @@ def test_no_net_of_distances_and_no_pairs_of_points_are_left(frozen_model, tmp_p
     compress(frozen_model, tmp_path / "compressed.pb")
     ops = [node.op for node in read_graph(tmp_path / "compressed.pb").node]
     assert ops.count("DdTable") == 2  # two passes
-    assert ops.count("DdDensity") == ops.count("DdDensityGrad") == 1
+    assert ops.count("DdDensityGrid") == ops.count("DdDensity") == ops.count("DdDensityGrad") == 1
     assert ops.count("DdNeighborList") == 1 and "DdExpansion" not in ops
     assert "Exp" not in ops  # the Gaussians of the embedding nets
 
@@ -91,12 +91,23 @@ def test_finer_steps_have_smaller_errors(frozen_model, tmp_path):
     assert errors[1] < errors[0] / 20
 
 
-def test_whole_grid_in_chunks(frozen_model, tmp_path):
-    compress(frozen_model, tmp_path / "compressed.pb")
-    model = DeepDensity(tmp_path / "compressed.pb")
-    grid = model.eval_grid(COORD, BOX, ATYPE, (20, 21, 22))
-    small = DeepDensity(tmp_path / "compressed.pb", max_pairs=2000)
-    np.testing.assert_array_equal(grid, small.eval_grid(COORD, BOX, ATYPE, (20, 21, 22)))
+@pytest.mark.parametrize("pbc", [True, False])
+def test_whole_grid_in_parts(make_frozen, tmp_path, monkeypatch, pbc):
+    compress(make_frozen(spin=True), tmp_path / "compressed.pb")
+    model, shape, done = DeepDensity(tmp_path / "compressed.pb"), (40, 21, 22), []
+    points = np.indices(shape).reshape(3, -1).T / shape @ BOX
+    evaluate = {False: model.eval, True: model.eval_spin}
+    for spin in (False, True):
+        grid = model.eval_grid(COORD, BOX, ATYPE, shape, pbc=pbc, spin=spin)
+        expected = evaluate[spin](COORD, BOX if pbc else None, ATYPE, points)
+        np.testing.assert_allclose(grid.ravel(), expected, rtol=0, atol=1e-12)
+        with monkeypatch.context() as patch:
+            patch.setattr("deepdensity_tf.infer.deep_density._MAX_GRID_POINTS", 3000)
+            parts = model.eval_grid(
+                COORD, BOX, ATYPE, shape, pbc, spin=spin, progress=lambda *n: done.append(n)
+            )
+        np.testing.assert_array_equal(parts, grid)
+    assert len(done) > 4 and done[-1] == (grid.size, grid.size)
 
 
 def test_points_without_neighbours_and_on_nuclei(frozen_model, tmp_path):

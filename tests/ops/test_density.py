@@ -95,6 +95,20 @@ def test_blocks_of_points_of_every_shape(arrangement):
     np.testing.assert_allclose(slope, gradient, atol=1e-11)
 
 
+def test_single_precision_of_points_far_from_the_others():
+    """Many points around the atoms and a few a million Å away, which are no one's neighbours."""
+    batch = make_batch(CELLS["none"], npoints=(9001,))
+    near = np.random.default_rng(2).uniform(-5, 15, (9000, 3))
+    # Between the others in memory.
+    points = np.insert(near, 4500, 1e6, axis=0)
+    batch = batch._replace(point=tf.constant(points))
+    coef = make_coef(batch, 1, nchannel=1)
+    expected = ops.density(batch, coef, GRID.parameters).numpy()
+    found = ops.density(batch, tf.cast(coef, tf.float32), GRID.parameters).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=3e-5)
+    np.testing.assert_array_equal(expected[4500], 0)
+
+
 def test_point_on_a_nucleus_and_at_the_cutoff():
     batch = make_batch(CELLS["none"], natoms=(1,), npoints=(4,))
     offsets = np.array([[0, 0, 0], [3.0, 0, 0], [0, 3.0 - 1e-13, 0], [0, 0, 3.0 + 1e-13]])
@@ -104,6 +118,79 @@ def test_point_on_a_nucleus_and_at_the_cutoff():
     np.testing.assert_allclose(found, reference(batch, coef)[0], atol=1e-13)
     assert abs(found[0, 0]) > 1e-3
     assert np.isfinite(ops.density_gradient(batch, coef, GRID.parameters)).all()
+
+
+def on_grid(batch, coef, shape, box, part=0, nparts=1, grid=GRID):
+    shape, parts = tf.constant(shape, tf.int32), tf.constant([part, nparts], tf.int32)
+    box = tf.reshape(tf.constant(box), [-1])
+    return ops.density_on_grid(
+        shape, parts, box, batch.coord, batch.box, coef, grid.parameters
+    ).numpy()
+
+
+def grid_points(shape, box):
+    return np.indices(shape).reshape(3, -1).T / shape @ box
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (31, 17, 23), (40, 1, 5), (1, 2, 20000), (60, 60, 3)])
+@pytest.mark.parametrize("cell", ["cubic", "small triclinic"])
+@pytest.mark.parametrize("periodic", [True, False])
+def test_grids_as_their_points(shape, cell, periodic):
+    box = CELLS[cell]
+    points = grid_points(shape, box)
+    batch = make_batch(box if periodic else CELLS["none"], npoints=(len(points),))
+    batch = batch._replace(point=tf.constant(points))
+    if not periodic:
+        batch = batch._replace(coord=tf.constant(np.random.default_rng(3).uniform(0, 4, (9, 3))))
+    coef = make_coef(batch, 3)
+    expected = ops.density(batch, coef, GRID.parameters)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(on_grid(batch, coef, shape, box), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_parts_of_a_grid_follow_one_another(dtype):
+    shape, box = (50, 31, 20), CELLS["small triclinic"]
+    batch = make_batch(box)
+    coef = make_coef(batch, 2, dtype=dtype)
+    whole = on_grid(batch, coef, shape, box)
+    for nparts in (2, 3, 7, 200):
+        parts = [on_grid(batch, coef, shape, box, k, nparts) for k in range(nparts)]
+        assert max(len(part) for part in parts) < len(whole)
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_single_precision_near_a_steep_nucleus():
+    """A density as steep as that of oxygen: rounding of positions must not be seen."""
+    box = CELLS["cubic"]
+    batch = make_batch(box, natoms=(1,))
+    fine = RadialGrid(rcut=3.0, nspline=40)
+    coef = np.zeros((1, 1, 40, 1))
+    coef[0, 0, :, 0] = 8 * np.exp(-np.linspace(0, 12, 40))
+    both = [
+        on_grid(batch, tf.constant(coef, dtype), (70, 80, 90), box, grid=fine)
+        for dtype in (np.float32, np.float64)
+    ]
+    # A place on the axis of the splines, up to 40, is rounded to 2e-6 of their width, across
+    # which the largest changes by less than 8 electrons/Å^3.
+    np.testing.assert_allclose(both[0], both[1], rtol=0, atol=8 * 40 * 2.0**-24)
+
+
+BAD_GRIDS = {
+    "shape must hold three positive": {"shape": [3, 0, 3]},
+    "shape asks for too many points": {"shape": [2**30] * 3},
+    "part must hold": {"part": 3, "nparts": 3},
+    "grid_box is not the box": {"box": np.eye(3)},
+    "grid_box holds nine zeros": {"box": np.zeros((3, 3))},
+}
+
+
+@pytest.mark.parametrize("message", BAD_GRIDS)
+def test_malformed_grids(message):
+    batch = make_batch(CELLS["cubic"])
+    given = {"shape": [3, 3, 3], "box": CELLS["cubic"], **BAD_GRIDS[message]}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        on_grid(batch, make_coef(batch, 1), **given)
 
 
 def test_the_same_numbers_every_time():
