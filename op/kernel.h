@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -95,6 +96,7 @@ T* allocate_output(TF_OpKernelContext* ctx, int index, std::initializer_list<int
   for (int64_t n : shape) size *= n;
   Tensor tensor(TF_AllocateOutput(ctx, index, TypeOf<T>::value, shape.begin(),
                                   static_cast<int>(shape.size()), size * sizeof(T), status.get()));
+  if (TF_GetCode(status.get()) == TF_RESOURCE_EXHAUSTED) throw std::bad_alloc();
   check(status);
   return static_cast<T*>(TF_TensorData(tensor.get()));
 }

@@ -241,7 +241,7 @@ def fuzz(library: str, seconds: float, seed: int) -> Counter:
     Raises
     ------
     RuntimeError
-        An op raised anything but InvalidArgument; the seed is named.
+        An op raised anything but InvalidArgument, or an end of the memory; the seed is named.
     """
     import tensorflow as tf
 
@@ -253,9 +253,11 @@ def fuzz(library: str, seconds: float, seed: int) -> Counter:
             counts[f"{calls.any()} answered"] += 1
         except (tf.errors.InvalidArgumentError, ValueError):
             counts["refused"] += 1  # ValueError: TensorFlow itself refuses an attribute
+        except tf.errors.ResourceExhaustedError:
+            counts["out of memory"] += 1  # grids of any size may be asked for
         except Exception as error:
             number = sum(counts.values())
-            raise RuntimeError(f"seed {seed}, call {number}: {error!r}") from error
+            raise RuntimeError(f"seed {seed}, call {number}: {error!r} {error}") from error
     return counts
 
 

@@ -193,6 +193,12 @@ def test_malformed_grids(message):
         on_grid(batch, make_coef(batch, 1), **given)
 
 
+def test_a_grid_that_no_memory_holds():
+    batch = make_batch(CELLS["cubic"])
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="out of memory"):
+        on_grid(batch, make_coef(batch, 1), [9 * 10**4] * 3, CELLS["cubic"])
+
+
 def test_the_same_numbers_every_time():
     batch = make_batch(CELLS["cubic"], npoints=(20000,))
     coef = make_coef(batch, 4, dtype=np.float32)
