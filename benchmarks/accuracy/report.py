@@ -58,12 +58,11 @@ def systems_table(found: dict) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, result in found.items():
-        frames = result["train_frames"]
-        frames = frames if isinstance(frames, str) else " and ".join(frames)
         for test in result["tests"]:
             asked = "" if test["asked"] is None else f"{test['asked']:g}"
             lines.append(
-                f"| {name} | {frames} | {result['parameters']:,} | {result['seconds']:.0f} | "
+                f"| {name} | {result['train_frames']} | {result['parameters']:,} | "
+                f"{result['seconds']:.0f} | "
                 f"{test['label']} | {test['nframes']} | **{percent(test['nmae'])}** | {asked} | "
                 f"{percent(test['nmae_worst'])} | {test['rmse']:.2e} | "
                 f"{test['constant_nmae']:.2f} |"

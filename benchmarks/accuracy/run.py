@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,10 +126,16 @@ def train_and_test(name: str, config: dict, tests: list[Test], args: argparse.Na
         "parameters": model.info["nparameters"],
         "seconds": seconds,
         "steps": int(curve["step"][-1]),
-        "train_frames": config["training"]["training_data"]["frames"],
+        "train_frames": trained_frames(work),
         "lcurve": {key: curve[key].tolist() for key in ("time", "nmae_val", "nmae_trn")},
         "tests": [figures(work, test, model, args.data) for test in tests],
     }
+
+
+def trained_frames(work: Path) -> int:
+    """Frames that the training's log says it took."""
+    log = (work / "log.txt").read_text(encoding="utf-8")
+    return sum(int(n) for n in re.findall(r"training_data: .*, (\d+) of \d+ frames", log))
 
 
 def dd_tf(work: Path, *arguments: str) -> None:

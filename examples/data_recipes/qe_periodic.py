@@ -1,6 +1,7 @@
 """Valence densities of aluminium and water with Quantum ESPRESSO (pw.x, pp.x).
 
 Example: python qe_periodic.py aluminium --repeat 2 --kpoints 2 --nframes 4 -o al32
+         python qe_periodic.py aluminium --repeat 2 2 4 --kpoints 2 2 1 --nframes 2 -o al64
          python qe_periodic.py aluminium --shape 3 --nframes 10 -o al4_shapes/3
          python qe_periodic.py water --molecules 8 --nframes 30 -o w8
 
@@ -54,18 +55,19 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     rng = np.random.RandomState(args.seed)
     if args.material == "aluminium":
-        lattice = fcc_of_shape(args.shape).repeat(args.repeat)
+        repeat, kpoints = along_axes(args.repeat, "repeat"), along_axes(args.kpoints, "kpoints")
+        lattice = fcc_of_shape(args.shape).repeat(repeat)
         snapshots = aluminium(lattice, args.temperature, rng)
         system = {**SMEARING, "ecutwfc": args.cutoff or 20.0}
-        kpoints = mesh(lattice.cell.array, args.kpoints, args.repeat)
+        points = mesh(lattice.cell.array, kpoints, repeat)
     else:
         snapshots = water(args.molecules, rng)
         system = {"ecutwfc": args.cutoff or 60.0}
-        kpoints = None
+        points = None
     work = Path(f"{args.output}_work")
     work.mkdir(parents=True, exist_ok=True)
     frames = list(islice(snapshots, args.nframes))
-    labels = [label(atoms, i, system, kpoints, work) for i, atoms in enumerate(frames)]
+    labels = [label(atoms, i, system, points, work) for i, atoms in enumerate(frames)]
     write_system(
         args.output,
         frames[0].get_chemical_symbols(),
@@ -92,9 +94,15 @@ def parse_arguments() -> argparse.Namespace:
         default=0,
         help="0: a cube; 1 to 6: others of 4 atoms",
     )
-    metal.add_argument("--repeat", type=int, default=1, help="supercell of the 4-atom cell")
     metal.add_argument(
-        "--kpoints", type=int, default=4, help="along each axis of the cube; 1: Gamma only"
+        "--repeat", type=int, nargs="+", default=[1], help="of the 4-atom cell, 1 or 3 numbers"
+    )
+    metal.add_argument(
+        "--kpoints",
+        type=int,
+        nargs="+",
+        default=[4],
+        help="along each axis of the cube, 1 or 3 numbers; 1: Gamma only",
     )
     metal.add_argument("--temperature", type=float, default=600.0, help="of the atoms, K")
     liquid = materials.add_parser("water", help="PBE, Gamma point, 350 K plus 0.03 Å of noise")
@@ -137,12 +145,19 @@ def hermite_normal_forms(determinant: int) -> Iterator[np.ndarray]:
                 yield np.array([[x, a, b], [0, y, c], [0, 0, z]])
 
 
-def mesh(cell: np.ndarray, kpoints: int, repeat: int) -> KPoints:
-    """The mesh of the cubic supercell, written for `cell`: densities of all shapes agree."""
-    edge = kpoints * repeat * LATTICE
-    if np.allclose(cell, edge / kpoints * np.eye(3)):
-        return None if kpoints == 1 else (kpoints,) * 3
-    waves = np.indices([4 * kpoints * repeat] * 3).reshape(3, -1).T / edge
+def along_axes(numbers: list[int], name: str) -> tuple[int, int, int]:
+    """One number for all axes, or three."""
+    if len(numbers) not in (1, 3) or min(numbers) < 1:
+        sys.exit(f"--{name}: found {numbers}, expected one or three positive numbers")
+    return tuple(numbers * (3 // len(numbers)))
+
+
+def mesh(cell: np.ndarray, kpoints: tuple, repeat: tuple) -> KPoints:
+    """The mesh of the repeated cube, written for `cell`: densities of all shapes agree."""
+    if np.allclose(cell, LATTICE * np.diag(repeat)):
+        return None if kpoints == (1, 1, 1) else kpoints
+    counts = np.multiply(kpoints, repeat)
+    waves = np.indices(4 * counts).reshape(3, -1).T / (counts * LATTICE)
     weights: dict[tuple, int] = {}
     # k and -k count as one; rounding first makes equal points equal.
     for k in np.unique((waves @ cell.T).round(6) % 1, axis=0):

@@ -149,7 +149,7 @@ def test_example_inputs_pass_the_schema():
 @pytest.mark.parametrize(
     "page, names",
     [
-        ("aluminium", ["aluminium", "aluminium_large"]),
+        ("aluminium", ["aluminium"]),
         ("water", ["water"]),
         ("one_d", ["one_d_metal"]),
     ],
