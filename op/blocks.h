@@ -101,7 +101,8 @@ class PointBlocks {
     for (const int32_t b : bin) ++first[b + 1];
     start_.push_back(0);
     for (size_t b = 1; b < first.size(); ++b) {
-      for (int64_t left = first[b]; left > 0; left -= kLargest) start_.push_back(start_.back() + std::min(left, kLargest));
+      for (int64_t left = first[b]; left > 0; left -= kLargest)
+        start_.push_back(start_.back() + std::min(left, kLargest));
       first[b] += first[b - 1];
     }
     for (size_t p = 0; p < bin.size(); ++p) order_[first[bin[p]]++] = static_cast<int32_t>(p);
