@@ -41,7 +41,6 @@ SYSTEMS: dict[str, list[Test]] = {
         Test("4 atoms, unseen frames", "al4", "48:", 0.25),
         Test("32 atoms", "al32", ":", 0.5),
         Test("64 atoms", "al64", ":", 0.5),
-        Test("128 atoms", "al128", ":", 0.5),
     ],
     # Of the cube alone: what it cannot show.
     "aluminium_cube": [
@@ -68,6 +67,7 @@ _SE_E2_A = {"type": "se_e2_a"}
 ABLATIONS: dict[str, dict] = {
     "default": {},
     "baseline none": {"baseline": {"type": "none"}},
+    "40 splines": {"nspline": 40},
     "lmax 3": {"descriptor": {"lmax": 3}},
     "two passes": {"descriptor": {"npass": 2}},
     "32 channels": {"descriptor": {"nchannel": 32}},

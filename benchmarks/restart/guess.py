@@ -8,49 +8,31 @@ the energy of the guessed density matrix before the first cycle (mHa), writes JS
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
 import numpy as np
+from ase import Atoms
 from pyscf import dft, gto
+from unseen import measure_frames
 
-from deepdensity_tf.data.selection import select_frames
-from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.interfaces.pyscf import init_guess
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True, help="frozen model")
-    parser.add_argument("--system", required=True, help="density system made by molecule.py")
-    parser.add_argument("--frames", required=True, help="unseen frames, e.g. 32:40")
-    parser.add_argument("-o", "--output", type=Path, help="JSON file of the table")
-    args = parser.parse_args()
-    model = DeepDensity(args.model)
-    system = DensitySystem(args.system, model.type_map)
-    rows = []
-    for number in select_frames(args.frames, system.nframes, "--frames"):
-        frame = system.frame(number)
-        symbols = [model.type_map[atype] for atype in frame.atype]
-        rows.append(
-            {"frame": number, **measure(model, list(zip(symbols, frame.coord, strict=True)))}
-        )
-        print(" ".join(f"{name} {value:.5g}" for name, value in rows[-1].items()), flush=True)
+    measure_frames(__doc__, measure, summarise)
+
+
+def summarise(rows: list[dict]) -> dict:
+    """Medians."""
     summary = {"nframes": len(rows)}
     for name in rows[0]:
         if name != "frame":
             summary[f"median_{name}"] = float(np.median([row[name] for row in rows]))
-    print(json.dumps(summary, indent=1))
-    if args.output:
-        args.output.write_text(json.dumps({**summary, "frames": rows}, indent=1) + "\n")
+    return summary
 
 
-def measure(model: DeepDensity, atoms: list) -> dict:
+def measure(model: DeepDensity, molecule: Atoms) -> dict:
     """Cycles and first energies of one molecule."""
+    atoms = list(zip(molecule.get_chemical_symbols(), molecule.positions, strict=True))
     mol = gto.M(atom=atoms, basis="gth-tzv2p", pseudo="gth-pbe", verbose=0)
     row = {}
     for name in ("default", "model"):

@@ -10,8 +10,6 @@ and Foulkes, whose error is of second order in that of the density. Prints a tab
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -23,9 +21,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 from ase.io import read, write
+from unseen import measure_frames
 
-from deepdensity_tf.data.selection import select_frames
-from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.interfaces.espresso import predict_save, pwscf_settings
 
@@ -41,28 +38,13 @@ ONE_STEP = {"electron_maxstep": 1, "diago_thr_init": 1e-9, "mixing_beta": 1e-8}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True, help="frozen model")
-    parser.add_argument("--system", required=True, help="density system made by qe_periodic.py")
-    parser.add_argument("--frames", required=True, help="unseen frames, e.g. 24:30")
-    parser.add_argument("-o", "--output", type=Path, help="JSON file of the table")
-    args = parser.parse_args()
-    model = DeepDensity(args.model)
-    system = DensitySystem(args.system, model.type_map)
-    rows = []
-    for number in select_frames(args.frames, system.nframes, "--frames"):
-        frame = system.frame(number)
-        symbols = [model.type_map[atype] for atype in frame.atype]
-        atoms = Atoms(symbols, frame.coord, cell=frame.box, pbc=True)
-        with tempfile.TemporaryDirectory() as work:
-            rows.append({"frame": number, **measure(model, atoms, Path(work))})
-        print(" ".join(f"{name} {value:.5g}" for name, value in rows[-1].items()), flush=True)
-    summary = summarise(rows)
-    print(json.dumps(summary, indent=1))
-    if args.output:
-        args.output.write_text(json.dumps({**summary, "frames": rows}, indent=1) + "\n")
+    measure_frames(__doc__, measure_in_scratch, summarise)
+
+
+def measure_in_scratch(model: DeepDensity, atoms: Atoms) -> dict:
+    """`measure` in a folder that is removed."""
+    with tempfile.TemporaryDirectory() as work:
+        return measure(model, atoms, Path(work))
 
 
 def measure(model: DeepDensity, atoms: Atoms, work: Path) -> dict:

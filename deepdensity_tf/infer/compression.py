@@ -75,8 +75,7 @@ def compress(
     for net in nets:
         _put_table(graph_def, net, step)
     result = Compression(step, max(errors, default=0.0), model.has_electrons)
-    if result.fused:
-        graph_def = _with_fused_points(graph_def, model)
+    graph_def = _with_fused_points(graph_def, model) if result.fused else _pruned(graph_def)
     graph_def.node.extend(constants({COMPRESSION: json.dumps(asdict(result))}))
     with atomic_path(target) as temporary:
         temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
@@ -176,6 +175,13 @@ def _put_table(graph_def: tf.compat.v1.GraphDef, net: _Net, step: float) -> None
     node.op = "DdTable"
     inputs = ("distance", "type_pair", "table", "step")
     node.input[:] = [f"{net.scope}/{name}" for name in inputs]
+
+
+def _pruned(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """The graph without what the nets in front of the tables needed."""
+    kept = ("t_", "o_", "atom_state/", "model_attr/", "train_attr/")
+    names = [node.name for node in graph_def.node if node.name.startswith(kept)]
+    return tf.compat.v1.graph_util.extract_sub_graph(graph_def, names)
 
 
 def _with_fused_points(graph_def, model: DeepDensity) -> tf.compat.v1.GraphDef:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -226,21 +227,21 @@ class DeepDensity:
             raise InputError(f"grid_shape is {shape}, expected three positive numbers")
         frame = self._frame(coord, box if pbc else None, atype)
         name = self._density_tensor(spin)
-        feeds = {**frame, **self._atom_state(frame)}
         density = np.empty(shape)
         chunks = self._grid_parts if self._has_grid else self._grid_blocks
         done = 0
-        for where, values in chunks(name, feeds, box.reshape(3, 3), shape):
+        for where, values in chunks(name, frame, box.reshape(3, 3), shape):
             density[where] = values
             done += values.size
             if progress:
                 progress(done, density.size)
         return density
 
-    def _grid_parts(self, name, feeds, cell, shape) -> Iterator[tuple]:
+    def _grid_parts(self, name, frame, cell, shape) -> Iterator[tuple]:
         """Slices of the grid and their densities, by the op that knows grids."""
-        feeds = {**feeds, "t_grid_shape:0": shape, "t_grid_box:0": cell.reshape(-1)}
-        nparts = -(-int(np.prod(shape, dtype=float)) // _MAX_GRID_POINTS)
+        nparts = -(-math.prod(shape) // _MAX_GRID_POINTS)
+        feeds = {**frame, **self._atom_state(frame, nparts)}
+        feeds |= {"t_grid_shape:0": shape, "t_grid_box:0": cell.reshape(-1)}
         end = 0
         for part in range(nparts):
             values = self._run(
@@ -250,8 +251,10 @@ class DeepDensity:
             begin, end = end, end + len(values)
             yield slice(begin, end), values
 
-    def _grid_blocks(self, name, feeds, cell, shape) -> Iterator[tuple]:
+    def _grid_blocks(self, name, frame, cell, shape) -> Iterator[tuple]:
         """Blocks of the grid and their densities, by their points."""
+        blocks = list(_blocks(shape, self._chunk_size(frame)))
+        feeds = {**frame, **self._atom_state(frame, len(blocks))}
         # Steps along each cell vector, (n, 3): a point is the sum of three.
         steps = [np.arange(n)[:, None] / n * row for n, row in zip(shape, cell, strict=True)]
 
@@ -261,7 +264,6 @@ class DeepDensity:
             values = self._run(name, {**feeds, "t_point:0": points.reshape(1, -1, 3)})
             return values.reshape(points.shape[:3])
 
-        blocks = list(_blocks(shape, self._chunk_size(feeds)))
         # Two blocks at a time: one is prepared and sorted by one thread while the other has all.
         with ThreadPoolExecutor(min(2, ops.num_threads())) as pool:
             yield from zip(blocks, pool.map(evaluate, blocks), strict=True)
@@ -284,8 +286,8 @@ class DeepDensity:
         for f in range(nframes):
             one = {"t_coord:0": frame["t_coord:0"][f : f + 1], "t_type:0": frame["t_type:0"]}
             one["t_box:0"] = frame["t_box:0"][f : f + 1]
-            state = self._atom_state(one)
             size = self._chunk_size(one)
+            state = self._atom_state(one, -(-points.shape[1] // size))
             for begin in range(0, points.shape[1], size):
                 end = begin + size
                 feeds = {**one, **state, "t_point:0": points[f : f + 1, begin:end]}
@@ -310,7 +312,10 @@ class DeepDensity:
         cell = np.broadcast_to(cell.reshape(-1, 9), (len(coord), 9))
         return {"t_coord:0": coord, "t_type:0": atype, "t_box:0": cell}
 
-    def _atom_state(self, frame: dict) -> dict[str, np.ndarray]:
+    def _atom_state(self, frame: dict, nchunks: int) -> dict[str, np.ndarray]:
+        """What chunks of points share, computed once; a single chunk needs it not apart."""
+        if nchunks <= 1:
+            return {}
         values = self._run(self._atom_tensors, {**frame, "t_point:0": np.zeros((1, 0, 3))})
         return dict(zip(self._atom_tensors, values, strict=True))
 

@@ -118,7 +118,7 @@ def _model() -> Argument:
                 "nspline",
                 int,
                 optional=True,
-                default=40,
+                default=60,
                 doc="Splines of the radial functions; rcut_point / nspline is their resolution.",
             ),
             Argument(

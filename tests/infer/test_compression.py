@@ -83,6 +83,16 @@ def test_no_net_of_distances_and_no_pairs_of_points_are_left(frozen_model, tmp_p
     assert "Exp" not in ops  # the Gaussians of the embedding nets
 
 
+def test_nets_behind_tables_are_gone_where_points_have_nets_of_their_own(make_frozen, tmp_path):
+    compress(make_frozen(fitting_net=PAIR), tmp_path / "compressed.pb")
+    nodes = read_graph(tmp_path / "compressed.pb").node
+    tables = [node for node in nodes if node.op == "DdTable"]
+    assert tables
+    used = {name.split(":")[0].lstrip("^") for node in nodes for name in node.input}
+    roots = ("o_", "atom_state/", "model_attr/", "train_attr/")
+    assert [n.name for n in nodes if n.name not in used and not n.name.startswith(roots)] == []
+
+
 def test_finer_steps_have_smaller_errors(frozen_model, tmp_path):
     errors = [
         compress(frozen_model, tmp_path / "c.pb", step=step).table_error for step in (0.5, 0.25)

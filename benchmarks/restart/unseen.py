@@ -1,0 +1,43 @@
+"""Command line of the benchmarks of this folder: a figure for each unseen frame, a summary, JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ase import Atoms
+
+from deepdensity_tf.data.selection import select_frames
+from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.infer.deep_density import DeepDensity
+
+
+def measure_frames(
+    description: str,
+    measure: Callable[[DeepDensity, Atoms], dict],
+    summarise: Callable[[list[dict]], dict],
+) -> None:
+    """Run `measure` on the frames that the arguments name, print and write the rows' summary."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help="frozen model")
+    parser.add_argument("--system", required=True, help="density system of examples/data_recipes")
+    parser.add_argument("--frames", required=True, help="unseen frames, e.g. 24:30")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file of the table")
+    args = parser.parse_args()
+    model = DeepDensity(args.model)
+    system = DensitySystem(args.system, model.type_map)
+    rows = []
+    for number in select_frames(args.frames, system.nframes, "--frames"):
+        frame = system.frame(number)
+        symbols = [model.type_map[atype] for atype in frame.atype]
+        atoms = Atoms(symbols, frame.coord, cell=frame.box, pbc=frame.pbc)
+        rows.append({"frame": number, **measure(model, atoms)})
+        print(" ".join(f"{name} {value:.5g}" for name, value in rows[-1].items()), flush=True)
+    summary = summarise(rows)
+    print(json.dumps(summary, indent=1))
+    if args.output:
+        args.output.write_text(json.dumps({**summary, "frames": rows}, indent=1) + "\n")
