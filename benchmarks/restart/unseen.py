@@ -1,4 +1,4 @@
-"""Command line of the benchmarks of this folder: a figure for each unseen frame, a summary, JSON."""
+"""Command line of this folder: figures of unseen frames, their summary, JSON."""
 
 from __future__ import annotations
 
