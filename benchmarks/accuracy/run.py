@@ -186,9 +186,13 @@ def derived_errors(model: DeepDensity, frames: list) -> dict:
             for density in (predict_frame(model, frame), frame.density)
         ]
         energies = [hartree_energy(density, grid, frame.pbc) for density in densities]
+        charges = np.array([CORE_CHARGES[model.type_map[t]] for t in frame.atype])
+        # Without a grid, which near a nucleus counts the reference's electrons wrong, too.
+        box = frame.box if frame.pbc else None
+        integral = float(model.eval_electrons(frame.coord, box, frame.atype)[0])
         row = {"hartree_error": abs(energies[0] - energies[1]), "hartree": energies[1]}
+        row["integral_error"] = abs(integral - charges.sum())
         if not frame.pbc:
-            charges = np.array([CORE_CHARGES[model.type_map[t]] for t in frame.atype])
             moments = [dipole(density, grid, frame.coord, charges) for density in densities]
             row["dipole_error"] = float(np.linalg.norm(moments[0] - moments[1]))
             row["dipole"] = float(np.linalg.norm(moments[1]))
