@@ -36,17 +36,15 @@ SYSTEMS: dict[str, list[Test]] = {
         Test("ethane, unseen frames", "ethane", "32:", 0.7),
         Test("water molecule, unseen frames", "h2o", "24:", 0.7),
     ],
-    # 4-atom cells of all seven shapes.
-    "aluminium": [
-        Test("4 atoms, unseen frames", "al4", "48:", 0.25),
-        Test("32 atoms", "al32", ":", 0.5),
-        Test("64 atoms", "al64", ":", 0.5),
-    ],
-    # Of the cube alone: what it cannot show.
-    "aluminium_cube": [
-        Test("4 atoms, unseen frames", "al4", "48:", 0.25),
-        Test("32 atoms", "al32", ":", 0.5),
-    ],
+    # 4-atom cells alone: of all seven shapes, a part of them strained; without strain; the cube.
+    **{
+        name: [
+            Test("4 atoms, unseen frames", "al4", "48:", 0.25),
+            Test("32 atoms", "al32", ":", 0.5),
+            Test("64 atoms", "al64", ":", 0.5),
+        ]
+        for name in ("aluminium", "aluminium_shapes", "aluminium_cube")
+    },
     "water": [
         Test("8 molecules, unseen frames", "w8", "24:", 0.7),
         Test("32 molecules", "w32", ":", 1.4),

@@ -57,9 +57,13 @@ def main() -> None:
     if args.material == "aluminium":
         repeat, kpoints = along_axes(args.repeat, "repeat"), along_axes(args.kpoints, "kpoints")
         lattice = fcc_of_shape(args.shape).repeat(repeat)
+        points = mesh(lattice.cell.array, kpoints, repeat)
+        if args.strain:
+            strain = rng.normal(0, args.strain, (3, 3))
+            stretch = np.eye(3) + 0.5 * (strain + strain.T)
+            lattice.set_cell(lattice.cell.array @ stretch, scale_atoms=True)
         snapshots = aluminium(lattice, args.temperature, rng)
         system = {**SMEARING, "ecutwfc": args.cutoff or 20.0}
-        points = mesh(lattice.cell.array, kpoints, repeat)
     else:
         snapshots = water(args.molecules, rng)
         system = {"ecutwfc": args.cutoff or 60.0}
@@ -103,6 +107,12 @@ def parse_arguments() -> argparse.Namespace:
         nargs="+",
         default=[4],
         help="along each axis of the cube, 1 or 3 numbers; 1: Gamma only",
+    )
+    metal.add_argument(
+        "--strain",
+        type=float,
+        default=0.0,
+        help="of the cell, at random: standard deviation of a component",
     )
     metal.add_argument("--temperature", type=float, default=600.0, help="of the atoms, K")
     liquid = materials.add_parser("water", help="PBE, Gamma point, 350 K plus 0.03 Å of noise")

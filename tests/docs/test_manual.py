@@ -65,7 +65,8 @@ def test_scripts_of_shell_blocks_exist_with_their_options():
     assert len(found) > 5
     for block, script, given in found:
         assert script.is_file(), f"{block}: {script}"
-        text = script.read_text(encoding="utf-8")
+        # Or in a module beside it.
+        text = "".join(path.read_text(encoding="utf-8") for path in script.parent.glob("*.py"))
         assert not [option for option in given if f'"{option}"' not in text], f"{block}: {given}"
 
 

@@ -57,6 +57,55 @@ def test_aluminium(tmp_path, monkeypatch):
     assert (tmp_path / "al_work" / "frame_000.npz").stat().st_mtime_ns == first
 
 
+def test_all_shapes_of_four_atoms():
+    """Of the 35 superlattices of index 4 seven remain when rotations do not count."""
+    recipes = load("qe_periodic")
+    assert len(list(recipes.hermite_normal_forms(4))) == 35
+    shells = set()
+    for shape in range(7):
+        atoms = recipes.fcc_of_shape(shape)
+        assert len(atoms) == 4
+        assert atoms.get_volume() == pytest.approx(recipes.LATTICE**3)
+        # The lattice is fcc: twelve neighbours at a / sqrt 2 of each atom.
+        distances = atoms.repeat(5).get_all_distances(mic=True)
+        nearest = np.isclose(distances, recipes.LATTICE / np.sqrt(2), atol=1e-6).sum(1)
+        np.testing.assert_array_equal(nearest, 12)
+        cells = np.indices([7] * 3).reshape(3, -1).T - 3
+        lengths = np.sort(np.linalg.norm(cells @ atoms.cell.array, axis=1))[:40]
+        shells.add(tuple(lengths.round(4)))
+    assert len(shells) == 7
+
+
+@pytest.mark.parametrize("shape", range(1, 7))
+def test_points_of_a_shape_are_those_of_the_cubes_mesh(shape):
+    recipes = load("qe_periodic")
+    cell = recipes.fcc_of_shape(shape).cell.array
+    points = recipes.mesh(cell, (4, 4, 4), (1, 1, 1))
+    assert points[:, 3].sum() == 64
+    # k . R of the supercell of 4 x 4 x 4 cubes, in turns: whole.
+    turns = 4 * recipes.LATTICE * np.eye(3) @ np.linalg.inv(cell) @ points[:, :3].T
+    np.testing.assert_allclose(turns, turns.round(), atol=1e-6)
+    both = np.concatenate([points[:, :3], -points[:, :3]]).round(6) % 1
+    assert len(np.unique(both.round(6) % 1, axis=0)) == 64
+
+
+@pytest.mark.qe
+@pytest.mark.skipif(shutil.which("pw.x") is None, reason="needs Quantum ESPRESSO")
+def test_one_energy_whatever_the_shape(tmp_path):
+    """The perfect lattice, k-points of one mesh: the same crystal."""
+    recipes = load("qe_periodic")
+    energies = []
+    for shape in (0, 3):
+        atoms = recipes.fcc_of_shape(shape)
+        points = recipes.mesh(atoms.cell.array, (4, 4, 4), (1, 1, 1))
+        system = {**recipes.SMEARING, "ecutwfc": 20.0}
+        folder = tmp_path / str(shape)
+        folder.mkdir()
+        energies.append(recipes.solve(atoms, system, points, folder)[0])
+    # Converged to 1e-9 Ry; the coarser grid for exchange and correlation differs: 0.1 meV an atom.
+    assert abs(energies[0] - energies[1]) < 4e-4
+
+
 def test_water_stays_rigid():
     recipes = load("qe_periodic")
     rng = np.random.RandomState(0)
