@@ -305,9 +305,10 @@ def markdown(report: dict) -> str:
         "",
         "Made by `python benchmarks/speed/run.py`; each row is a process of its own, best of three "
         "whole grids or more (half a second of them), Python included. `atoms_s` is the time of "
-        "the atoms' own part, which is in `seconds` once; `fft_s` that of one complex NumPy FFT of the "
-        "same grid (one thread); `flop_per_point` and `gflops` count the arithmetic of the point loop alone, and `of_peak` "
-        "compares it with a matrix product of TensorFlow with as many threads.",
+        "the atoms' own part, which is in `seconds` once; `fft_s` that of one complex NumPy FFT of "
+        "the same grid (one thread); `flop_per_point` and `gflops` count the arithmetic of the "
+        "point loop alone, and `of_peak` compares it with a matrix product of TensorFlow with as "
+        "many threads.",
         "",
         *markdown_table(COLUMNS, rows),
         "",
