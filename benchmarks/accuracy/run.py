@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from systems import ABLATIONS, SYSTEMS, Test
+from systems import ABLATIONS, STUDY_MODEL, SYSTEMS, Test
 
 from deepdensity_tf import DeepDensity
 from deepdensity_tf.analysis.electrostatics import hartree_energy
@@ -72,7 +72,7 @@ def main() -> None:
 def short_run(name: str, model: dict, data: dict, args: argparse.Namespace) -> dict:
     """Ethane for a short time, with changes to the model and the training data sections."""
     config = json.loads((HERE / "inputs" / "ethane.json").read_text())
-    config["model"].update(model)
+    config["model"].update(STUDY_MODEL | model)
     config["training"]["training_data"].update(data)
     config["training"]["max_time"] = SHORT_SECONDS
     result = train_and_test(name, config, SYSTEMS["ethane"][:1], args)
