@@ -66,4 +66,6 @@ def test_memory_stays_flat(compiled, frozen_model):
     assert cycles[-1] - cycles[8] < 4000
     # An output that is not freed (the gradient on the grid of 12 x 13 x 14) makes 52 kB an
     # evaluation, 5.7 MB in all.
-    assert resident(1, 120)[0] - resident(1, 10)[0] < 3000
+    # Threads' heaps differ by as much between two processes, a leak is in all of them.
+    few, many = (min(resident(1, n)[0] for _ in range(3)) for n in (10, 120))
+    assert many - few < 3000
