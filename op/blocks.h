@@ -36,8 +36,7 @@ class PointBlocks {
 
   // The upright box around a block.
   void bounds(int64_t block, Vec* low, Vec* high) const {
-    *low = *high = wrapped_[point(block, 0)];
-    for (int64_t k = 1; k < size(block); ++k) extend(wrapped_[point(block, k)], low, high);
+    bounds(start_[block], start_[block + 1], low, high);
   }
 
   // Copies the block's values (size, width) to the rows of its points.
@@ -59,11 +58,10 @@ class PointBlocks {
   // Number of the block's k-th point as it was given.
   int64_t point(int64_t block, int64_t k) const { return order_[start_[block] + k]; }
 
-  static void extend(const Vec& r, Vec* low, Vec* high) {
-    for (int c = 0; c < 3; ++c) {
-      (*low)[c] = std::min((*low)[c], r[c]);
-      (*high)[c] = std::max((*high)[c], r[c]);
-    }
+  // The upright box around the points order_[first, last).
+  void bounds(int64_t first, int64_t last, Vec* low, Vec* high) const {
+    *low = *high = wrapped_[order_[first]];
+    for (int64_t k = first + 1; k < last; ++k) extend(wrapped_[order_[k]], low, high);
   }
 
   // Cubic bins that would hold kPointsOfBlock points each if the points filled their bounding box.
@@ -117,8 +115,8 @@ class PointBlocks {
 
   // Halves order_[first, last) until no part is wider; blocks begin where start_ ends.
   void split(int64_t first, int64_t last, double widest) {
-    Vec low = wrapped_[order_[first]], high = low;
-    for (int64_t k = first; k < last; ++k) extend(wrapped_[order_[k]], &low, &high);
+    Vec low, high;
+    bounds(first, last, &low, &high);
     int axis = 0;
     for (int c = 1; c < 3; ++c)
       if (high[c] - low[c] > high[axis] - low[axis]) axis = c;

@@ -1,6 +1,7 @@
 // Periodic cells.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -15,6 +16,14 @@ using Vec = std::array<double, 3>;
 inline double dot(const Vec& a, const Vec& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 inline Vec cross(const Vec& a, const Vec& b) {
   return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
+}
+
+// Moves the corners of an upright box apart until r lies within.
+inline void extend(const Vec& r, Vec* low, Vec* high) {
+  for (int c = 0; c < 3; ++c) {
+    (*low)[c] = std::min((*low)[c], r[c]);
+    (*high)[c] = std::max((*high)[c], r[c]);
+  }
 }
 
 // Signed volume of the cell with these rows; refuses rows that lie, up to rounding, in one plane.

@@ -66,7 +66,7 @@ template <typename T> struct Groups {
   std::vector<int32_t> chunk;      // first points of the chunks within reach
   int64_t nchunks;                 // their number
   std::vector<int32_t> interval;   // of each point; nspline: out of reach
-  std::vector<int32_t> count[kTurns], next[kTurns];  // points of each interval; their next lane
+  std::vector<int32_t> next[kTurns];  // points of each interval, once counted their next lane
   std::vector<int32_t> start;      // first lane of each interval's group
   std::vector<Record<T>> grouped;  // by interval, those out of reach last
   Lanes<T> lanes;                  // of the points within reach
@@ -96,8 +96,7 @@ void set_points(const Basis& basis, const std::vector<double>* position, const V
   g.near.resize(chunks);
   g.chunk.resize(chunks + 1);
   g.interval.resize(padded);
-  for (auto* x : {g.count, g.next})
-    for (int turn = 0; turn < kTurns; ++turn) x[turn].resize(basis.nspline + 1);
+  for (auto& next : g.next) next.resize(basis.nspline + 1);
   g.start.resize(basis.nspline + 1);
   g.grouped.resize(lanes);
   g.lanes.resize(lanes);
@@ -150,7 +149,7 @@ template <typename T> DD_INLINE void find_intervals(const Basis& basis, const Ve
 template <typename T> DD_INLINE void count_intervals(int nspline, Groups<T>& g) {
   int32_t* __restrict counts[kTurns];
   for (int turn = 0; turn < kTurns; ++turn) {
-    counts[turn] = g.count[turn].data();
+    counts[turn] = g.next[turn].data();
     std::fill_n(counts[turn], nspline + 1, 0);
   }
   for (int64_t k = 0; k < g.nchunks; ++k) {
@@ -169,9 +168,10 @@ DD_INLINE void group_by_interval(const Basis& basis, int noutput, Groups<T>& g) 
   int32_t lane = 0;
   for (int k = 0; k <= nspline; ++k) {
     g.start[k] = lane;
-    for (int turn = 0; turn < kTurns; ++turn) {
-      g.next[turn][k] = lane;
-      lane += g.count[turn][k];
+    for (auto& next : g.next) {
+      const int32_t count = next[k];
+      next[k] = lane;
+      lane += count;
     }
     for (; lane % kWidth<T> != 0; ++lane) g.grouped[lane] = nobody;
   }

@@ -66,13 +66,12 @@ class LatticeBlocks {
     const Range r = range(block);
     low->fill(std::numeric_limits<double>::max());
     high->fill(std::numeric_limits<double>::lowest());
-    for (int corner = 0; corner < 8; ++corner)
-      for (int c = 0; c < 3; ++c) {
-        double x = 0;
-        for (int k = 0; k < 3; ++k) x += along(k, corner >> k & 1 ? r.end[k] - 1 : r.begin[k], c);
-        (*low)[c] = std::min((*low)[c], x);
-        (*high)[c] = std::max((*high)[c], x);
-      }
+    for (int corner = 0; corner < 8; ++corner) {
+      Vec x{};
+      for (int c = 0; c < 3; ++c)
+        for (int k = 0; k < 3; ++k) x[c] += along(k, corner >> k & 1 ? r.end[k] - 1 : r.begin[k], c);
+      extend(x, low, high);
+    }
   }
 
   // Copies the block's values (size, width) to the part's output.

@@ -20,19 +20,15 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
-from ase.io import read, write
+from ase.io import read
 from unseen import measure_frames
 
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.interfaces.espresso import predict_save, pwscf_settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "data_recipes"))
-from qe_periodic import SMEARING, pseudopotential  # noqa: E402
+import qe_periodic  # noqa: E402
 
-SETTINGS = {
-    "aluminium": ({**SMEARING, "ecutwfc": 20.0}, (4, 4, 4)),
-    "water": ({"ecutwfc": 60.0}, None),
-}
 FROM_FILE = {"startingpot": "file"}
 ONE_STEP = {"electron_maxstep": 1, "diago_thr_init": 1e-9, "mixing_beta": 1e-8}
 
@@ -81,20 +77,9 @@ def write_input(atoms: Atoms, electrons: dict, work: Path) -> None:
     """scf.in as the recipe of the data writes it, in an empty folder."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    elements = sorted(set(atoms.get_chemical_symbols()))
-    system, kpoints = SETTINGS["aluminium" if elements == ["Al"] else "water"]
-    write(
-        work / "scf.in",
-        atoms,
-        format="espresso-in",
-        input_data={
-            "control": {"prefix": "x", "outdir": ".", "pseudo_dir": ".", "disk_io": "low"},
-            "system": {**system, "nosym": True},
-            "electrons": {"conv_thr": 1e-9, **electrons},
-        },
-        pseudopotentials={element: pseudopotential(element, work) for element in elements},
-        kpts=kpoints,
-    )
+    metal = set(atoms.get_chemical_symbols()) == {"Al"}
+    system = qe_periodic.SYSTEMS["aluminium" if metal else "water"]
+    qe_periodic.write_input(atoms, system, (4, 4, 4) if metal else None, work, electrons)
 
 
 def run_pwscf(work: Path) -> dict:

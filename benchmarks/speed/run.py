@@ -89,9 +89,10 @@ def main() -> None:
                 )
         if args.water is not None:
             report["settings"] = thread_settings(args.data, Path(scratch) / "water.pb")
-    last = json.loads((HERE / "results.json").read_text())
+    results = HERE / "results.json"
+    last = json.loads(results.read_text()) if results.is_file() else {}
     report["dft"] = dft_times(args.data) if args.dft else last.get("dft", [])
-    (HERE / "results.json").write_text(json.dumps(report, indent=1) + "\n")
+    results.write_text(json.dumps(report, indent=1) + "\n")
     (HERE / "RESULTS.md").write_text(markdown(report))
     picture(report["rows"])
     print(table(COLUMNS, report["rows"]))
@@ -151,14 +152,11 @@ def dft_times(data: Path) -> list[dict]:
             continue
         symbols, coord, box, _ = supercell(str(data / structure.system), structure.repeat)
         atoms = Atoms(symbols, coord, cell=box, pbc=True)
-        if structure.model == "aluminium":
-            system = {**qe_periodic.SMEARING, "ecutwfc": 20.0}
-            points = tuple(4 // n for n in structure.repeat)
-        else:
-            system, points = {"ecutwfc": 60.0}, None
+        metal = structure.model == "aluminium"
+        points = tuple(4 // n for n in structure.repeat) if metal else None
         with tempfile.TemporaryDirectory() as work:
             start = time.perf_counter()
-            qe_periodic.solve(atoms, system, points, Path(work))
+            qe_periodic.solve(atoms, qe_periodic.SYSTEMS[structure.model], points, Path(work))
             rows.append({"system": structure.name, "pw_x_s": time.perf_counter() - start})
         print(f"{structure.name}: pw.x", file=sys.stderr, flush=True)
     return rows

@@ -40,7 +40,16 @@ log = logging.getLogger("qe_periodic")
 # LDA for aluminium; PBE, norm-conserving, for water.
 PSEUDOPOTENTIALS = {"Al": "Al.pz-vbc", "H": "H_HSCV_PBE", "O": "O_HSCV_PBE"}
 PSEUDOPOTENTIAL_FOLDERS = ["/usr/share/espresso", "/usr/share/doc/quantum-espresso"]
-SMEARING = {"occupations": "smearing", "smearing": "mv", "degauss": 0.02}
+# Section &system of pw.x.
+SYSTEMS = {
+    "aluminium": {
+        "occupations": "smearing",
+        "smearing": "mv",
+        "degauss": 0.02,
+        "ecutwfc": 20.0,
+    },
+    "water": {"ecutwfc": 60.0},
+}
 LATTICE = 4.05  # of aluminium, Å
 WATER_DENSITY = 0.997  # g/cm^3
 WATER_MASS = 18.015
@@ -63,11 +72,12 @@ def main() -> None:
             stretch = np.eye(3) + 0.5 * (strain + strain.T)
             lattice.set_cell(lattice.cell.array @ stretch, scale_atoms=True)
         snapshots = aluminium(lattice, args.temperature, rng)
-        system = {**SMEARING, "ecutwfc": args.cutoff or 20.0}
     else:
         snapshots = water(args.molecules, rng)
-        system = {"ecutwfc": args.cutoff or 60.0}
         points = None
+    system = dict(SYSTEMS[args.material])
+    if args.cutoff:
+        system["ecutwfc"] = args.cutoff
     work = Path(f"{args.output}_work")
     work.mkdir(parents=True, exist_ok=True)
     frames = list(islice(snapshots, args.nframes))
@@ -294,20 +304,7 @@ def label(
 
 def solve(atoms: Atoms, system: dict, kpoints: KPoints, work: Path) -> tuple[float, np.ndarray]:
     """Run pw.x and pp.x."""
-    elements = sorted(set(atoms.get_chemical_symbols()))
-    settings = {
-        "control": {"prefix": "x", "outdir": ".", "pseudo_dir": ".", "disk_io": "low"},
-        "system": {**system, "nosym": True},
-        "electrons": {"conv_thr": 1e-9},
-    }
-    write(
-        work / "scf.in",
-        atoms,
-        format="espresso-in",
-        input_data=settings,
-        pseudopotentials={element: pseudopotential(element, work) for element in elements},
-        kpts=kpoints,
-    )
+    write_input(atoms, system, kpoints, work)
     run("pw.x", "scf", work)
     (work / "pp.in").write_text(
         "&inputpp\n prefix='x', outdir='.', plot_num=0, filplot='rho.pp'\n/\n"
@@ -317,6 +314,26 @@ def solve(atoms: Atoms, system: dict, kpoints: KPoints, work: Path) -> tuple[flo
     density, _ = read_cube_data(work / "rho.cube")
     energy = read(work / "scf.out", format="espresso-out").get_potential_energy()
     return energy, (density / units.Bohr**3).astype(np.float32)
+
+
+def write_input(
+    atoms: Atoms, system: dict, kpoints: KPoints, work: Path, electrons: dict | None = None
+) -> None:
+    """scf.in of pw.x, and the pseudopotentials; `electrons`: more of that section."""
+    elements = sorted(set(atoms.get_chemical_symbols()))
+    settings = {
+        "control": {"prefix": "x", "outdir": ".", "pseudo_dir": ".", "disk_io": "low"},
+        "system": {**system, "nosym": True},
+        "electrons": {"conv_thr": 1e-9, **(electrons or {})},
+    }
+    write(
+        work / "scf.in",
+        atoms,
+        format="espresso-in",
+        input_data=settings,
+        pseudopotentials={element: pseudopotential(element, work) for element in elements},
+        kpts=kpoints,
+    )
 
 
 def run(program: str, name: str, work: Path) -> None:

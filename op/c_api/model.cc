@@ -184,12 +184,19 @@ void Model::eval(DD_Quantity quantity, const DD_Structure& structure, const Poin
     points.write(begin, end, static_cast<double*>(TF_TensorData(chunk.get())));
     Feeds feeds = frame.feeds;
     feeds.add(point_, chunk);
-    const Tensor values = std::move(session_.run({fetch}, feeds)[0]);
     const int64_t count = (end - begin) * output.width;
-    if (TF_TensorElementCount(values.get()) != count)
+    if (run_into(fetch, feeds, count, out + begin * output.width) != count)
       throw std::runtime_error(path_ + ": " + output.name + " has the wrong size");
-    std::memcpy(out + begin * output.width, TF_TensorData(values.get()), count * sizeof(double));
   }
+}
+
+// Evaluates a tensor of at most `room` numbers, copies them to `out`; how many there were.
+int64_t Model::run_into(TF_Output fetch, const Feeds& feeds, int64_t room, double* out) const {
+  const Tensor values = std::move(session_.run({fetch}, feeds)[0]);
+  const int64_t count = TF_TensorElementCount(values.get());
+  if (count > room) throw std::runtime_error(path_ + ": " + TF_OperationName(fetch.oper) + " has the wrong size");
+  std::memcpy(out, TF_TensorData(values.get()), count * sizeof(double));
+  return count;
 }
 
 // The op takes grids from the origin on, over the box where the structure is periodic.
@@ -214,17 +221,14 @@ void Model::eval_grid(DD_Quantity quantity, const DD_Structure& structure, const
   frame.feeds.add(session_.tensor("t_grid_shape", TF_INT32), shape_tensor);
   frame.feeds.add(session_.tensor("t_grid_box", TF_DOUBLE), cell);
   const int32_t nparts = static_cast<int32_t>((points.count - 1) / kMaxGridPoints + 1);
+  const TF_Output fetch = session_.tensor(name, TF_DOUBLE), part_name = session_.tensor("t_grid_part", TF_INT32);
   int64_t done = 0;
   for (int32_t k = 0; k < nparts; ++k) {
     const int32_t part[] = {k, nparts};
     const Tensor part_tensor = copied_tensor(part, {2});
     Feeds feeds = frame.feeds;
-    feeds.add(session_.tensor("t_grid_part", TF_INT32), part_tensor);
-    const Tensor values = std::move(session_.run({session_.tensor(name, TF_DOUBLE)}, feeds)[0]);
-    const int64_t count = TF_TensorElementCount(values.get());
-    if (done + count > points.count) throw std::runtime_error(path_ + ": " + name + " has the wrong size");
-    std::memcpy(out + done, TF_TensorData(values.get()), count * sizeof(double));
-    done += count;
+    feeds.add(part_name, part_tensor);
+    done += run_into(fetch, feeds, points.count - done, out + done);
   }
   if (done != points.count) throw std::runtime_error(path_ + ": " + name + " has the wrong size");
 }

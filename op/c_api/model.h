@@ -43,6 +43,7 @@ class Model {
 
   Frame frame(const DD_Structure& structure) const;
   std::vector<Tensor> add_atom_state(Feeds* feeds) const;
+  int64_t run_into(TF_Output fetch, const Feeds& feeds, int64_t room, double* out) const;
   bool knows_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid) const;
   int64_t chunk_size(const DD_Structure& structure) const;
 
