@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.number_text import parse_numbers
 
 if TYPE_CHECKING:
     import ase
@@ -67,24 +67,14 @@ def numbers(text: str, path: Path, what: str, count: int) -> np.ndarray:
         Fewer numbers than that, or words that are no finite numbers.
     """
     try:
-        values = np.fromstring(text, sep=" ")
-    except ValueError:
-        values = _fortran_numbers(text, path, what, count)
-    if len(values) < count:
-        raise InputError(f"{path}: truncated: found {len(values)} {what}, expected {count}")
-    if not np.isfinite(values[:count]).all():
-        raise InputError(f"{path}: {what} hold NaN or infinity")
-    return values[:count]
-
-
-def _fortran_numbers(text: str, path: Path, what: str, count: int) -> np.ndarray:
-    """Numbers as Fortran writes them: 1.0D-05, and 0.1-100 where the exponent has three digits."""
-    text = re.sub(r"(?<=[\d.])[dD](?=[+-]?\d)", "E", text)
-    words = re.sub(r"(?<=[\d.])(?=[+-]\d{3}\b)", "E", text).split()[:count]
-    try:
-        return np.array(words, dtype=np.float64)
+        values = parse_numbers(text, count)
     except ValueError as error:
         raise InputError(f"{path}: {what}: {error}") from None
+    if len(values) < count:
+        raise InputError(f"{path}: truncated: found {len(values)} {what}, expected {count}")
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: {what} hold NaN or infinity")
+    return values
 
 
 def first_line(error: Exception) -> str:
