@@ -28,6 +28,11 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "-o", "--output", default="frozen_model.pb", metavar="FILE", help="(frozen_model.pb)"
     )
+    parser.add_argument(
+        "--last",
+        action="store_true",
+        help="the last step, not that of the least validation error (training.save_best)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -40,6 +45,6 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.train.checkpoint import load_state
 
     state = load_state(args.checkpoint)
-    state.optimizer.swap_average()
+    step = state.take_result(args.last)
     freeze(state.model, state.config, args.output, state.data_checksum)
-    log.info("%s: step %d of %s", args.output, state.step, args.checkpoint)
+    log.info("%s: step %d of %s", args.output, step, args.checkpoint)

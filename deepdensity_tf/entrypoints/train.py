@@ -131,10 +131,10 @@ def _checksum_before(config: dict, folder: Path, source: str) -> str:
 
 
 def _copy_model(source, target, name: str) -> None:
-    """Averaged weights and statistics of `source` as the start of `target`."""
+    """Weights that would be frozen, and statistics, of `source` as the start of `target`."""
     from deepdensity_tf.utils.errors import InputError
 
-    source.optimizer.swap_average()
+    source.take_result()
     pairs = list(zip(source.model.variables, target.model.variables, strict=False))
     same = source.model.type_map == target.model.type_map
     same = same and len(source.model.variables) == len(target.model.variables)

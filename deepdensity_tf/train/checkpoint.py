@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from deepdensity_tf import __version__
 from deepdensity_tf.model import DensityModel
-from deepdensity_tf.train.optimizer import AveragedAdam
+from deepdensity_tf.train.optimizer import AveragedAdam, BestWeights
 from deepdensity_tf.utils.argcheck import complete_input
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -28,7 +28,7 @@ _UNKNOWN = "unknown"  # data of checkpoints written before checksums were kept
 
 
 class TrainingState:
-    """All that training changes: weights, optimizer, time spent.
+    """All that training changes: weights, optimizer, best weights so far, time spent.
 
     Parameters
     ----------
@@ -42,15 +42,32 @@ class TrainingState:
         self.config = config
         self.data_checksum = data_checksum
         self.model = DensityModel(config["model"], config["training"]["seed"])
+        run = config["training"]
         self.optimizer = AveragedAdam(
-            self.model.trainable_variables, config["training"]["ema_decay"]
+            self.model.trainable_variables, run["ema_decay"], run["gradient_max_norm"]
         )
+        self.best = BestWeights(self.optimizer.average)
         self.elapsed = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
     @property
     def step(self) -> int:
         """Steps done."""
         return int(self.optimizer.step.numpy())
+
+    def take_result(self, last: bool = False) -> int:
+        """Make the weights what training ended with; the step they are of.
+
+        Parameters
+        ----------
+        last : bool
+            The averaged weights of the last step even where those of the least validation error
+            are known.
+        """
+        best = self.best.known and not last
+        weights = self.best.weights if best else self.optimizer.average
+        for variable, weight in zip(self.model.trainable_variables, weights, strict=True):
+            variable.assign(weight)
+        return int(self.best.step.numpy()) if best else self.step
 
 
 class CheckpointFolder:
@@ -63,7 +80,7 @@ class CheckpointFolder:
     def __init__(self, path: str | Path, state: TrainingState):
         self.path = Path(path)
         self._checkpoint = tf.train.Checkpoint(
-            model=state.model, optimizer=state.optimizer, elapsed=state.elapsed
+            model=state.model, optimizer=state.optimizer, best=state.best, elapsed=state.elapsed
         )
         try:
             self._manager = tf.train.CheckpointManager(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -19,51 +21,125 @@ class AveragedAdam(tf.Module):
         What is trained.
     ema_decay : float
         Decay of the average.
+    max_norm : float
+        Gradients whose norm, taken over all variables, is larger are scaled to it; 0: none.
     """
 
     beta1, beta2, epsilon = 0.9, 0.995, 1e-8
 
-    def __init__(self, variables: Sequence[tf.Variable], ema_decay: float):
+    def __init__(self, variables: Sequence[tf.Variable], ema_decay: float, max_norm: float):
         super().__init__()
         self._variables = list(variables)
         self._decay = ema_decay
+        self._max_norm = max_norm
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.first = [tf.Variable(tf.zeros_like(v), trainable=False) for v in variables]
         self.second = [tf.Variable(tf.zeros_like(v), trainable=False) for v in variables]
         self.average = [tf.Variable(v, trainable=False) for v in variables]
 
-    def apply(self, gradients: Sequence[tf.Tensor | None], rate) -> None:
-        """One step with learning rate `rate` (scalar float64)."""
-        # Raw operations on handles: with several workers, each changes its own copy alike.
-        tf.raw_ops.AssignAddVariableOp(resource=self.step.handle, value=tf.constant(1, tf.int64))
-        step = tf.cast(
-            tf.raw_ops.ReadVariableOp(resource=self.step.handle, dtype=tf.int64), tf.float64
+    def apply(self, gradients: Sequence[tf.Tensor | None], rate, usable) -> tf.Tensor:
+        """One step with learning rate `rate` (scalar float64).
+
+        Where `usable` (scalar bool) is false or the norm of the gradients is no number, the step
+        counts but changes nothing else.
+
+        Returns
+        -------
+        tf.Tensor
+            Whether the weights were changed, scalar bool.
+        """
+        pairs = [
+            (place, gradient) for place, gradient in enumerate(gradients) if gradient is not None
+        ]
+        # One number tells whether all are finite; it costs less than a look at the weights.
+        norm = tf.sqrt(2 * sum(tf.cast(tf.nn.l2_loss(g), tf.float64) for _, g in pairs))
+        usable = tf.logical_and(usable, tf.math.is_finite(norm))
+        step, skipped = self._count(usable)
+
+        def update():
+            factor = tf.constant(1, tf.float64)
+            if self._max_norm:
+                factor = tf.minimum(factor, self._max_norm / tf.maximum(norm, 1e-300))
+            for place, gradient in pairs:
+                self._update(place, gradient * tf.cast(factor, gradient.dtype), rate, step, skipped)
+            return usable
+
+        return tf.cond(usable, update, lambda: usable)
+
+    # Raw operations on handles: with several workers, each changes its own copy alike.
+    def _count(self, usable) -> tuple[tf.Tensor, tf.Tensor]:
+        """Steps done with this one, and those among them that changed nothing."""
+        counts = []
+        for variable, value in ((self.step, 1), (self.skipped, tf.logical_not(usable))):
+            tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=tf.cast(value, tf.int64))
+            count = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=tf.int64)
+            counts.append(tf.cast(count, tf.float64))
+        return counts[0], counts[1]
+
+    def _update(self, place: int, gradient, rate, step, skipped) -> None:
+        variable, average = self._variables[place], self.average[place]
+        dtype = variable.dtype
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self.first[place].handle,
+            v=self.second[place].handle,
+            beta1_power=tf.cast(self.beta1 ** (step - skipped), dtype),
+            beta2_power=tf.cast(self.beta2 ** (step - skipped), dtype),
+            lr=tf.cast(rate, dtype),
+            beta1=tf.constant(self.beta1, dtype),
+            beta2=tf.constant(self.beta2, dtype),
+            epsilon=tf.constant(self.epsilon, dtype),
+            grad=gradient,
         )
         decay = tf.minimum(tf.constant(self._decay, tf.float64), (1 + step) / (10 + step))
-        slots = zip(self._variables, gradients, self.first, self.second, self.average, strict=True)
-        for variable, gradient, first, second, average in slots:
-            dtype = variable.dtype
-            if gradient is None:
-                continue
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=first.handle,
-                v=second.handle,
-                beta1_power=tf.cast(self.beta1**step, dtype),
-                beta2_power=tf.cast(self.beta2**step, dtype),
-                lr=tf.cast(rate, dtype),
-                beta1=tf.cast(self.beta1, dtype),
-                beta2=tf.cast(self.beta2, dtype),
-                epsilon=tf.cast(self.epsilon, dtype),
-                grad=gradient,
-            )
-            tf.raw_ops.AssignSubVariableOp(
-                resource=average.handle, value=tf.cast(1 - decay, dtype) * (average - variable)
-            )
+        tf.raw_ops.AssignSubVariableOp(
+            resource=average.handle, value=tf.cast(1 - decay, dtype) * (average - variable)
+        )
 
-    def swap_average(self) -> None:
-        """Exchange the weights and their average."""
-        for variable, average in zip(self._variables, self.average, strict=True):
-            kept = tf.identity(variable)
-            variable.assign(average)
-            average.assign(kept)
+    @contextmanager
+    def averaged(self, weights: Sequence[tf.Variable] | None = None) -> Iterator[None]:
+        """Within it, the weights are their average, or those given."""
+        kept = [tf.identity(variable) for variable in self._variables]
+        try:
+            for variable, weight in zip(self._variables, weights or self.average, strict=True):
+                variable.assign(weight)
+            yield
+        finally:
+            for variable, value in zip(self._variables, kept, strict=True):
+                variable.assign(value)
+
+
+class BestWeights(tf.Module):
+    """The weights of the least error so far; a part of every checkpoint, so that restarts agree.
+
+    Parameters
+    ----------
+    variables : Sequence of tf.Variable
+        Those of the optimizer's average.
+    """
+
+    def __init__(self, variables: Sequence[tf.Variable]):
+        super().__init__()
+        self.weights = [tf.Variable(v, trainable=False) for v in variables]
+        self.error = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether there are such weights."""
+        return bool(np.isfinite(self.error.numpy()))
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.error.assign(np.inf)
+
+    def consider(self, error: float, weights: Sequence[tf.Variable], step: int) -> bool:
+        """Keep `weights` if their error is less than that of those kept; whether it was."""
+        if not error < self.error.numpy():
+            return False
+        self.error.assign(error)
+        self.step.assign(step)
+        for kept, weight in zip(self.weights, weights, strict=True):
+            kept.assign(weight)
+        return True

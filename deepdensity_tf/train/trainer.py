@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import time
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from deepdensity_tf.model import Batch
 from deepdensity_tf.model.statistics import initialise_statistics
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.lcurve import LearningCurve
+from deepdensity_tf.train.schedule import LearningRate
 from deepdensity_tf.train.training_data import TrainingData
 from deepdensity_tf.train.workers import Workers, average_over_workers
 from deepdensity_tf.utils.errors import InputError
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 # Frames and points for the statistics taken before training.
 _STATISTICS_FRAMES = 16
 _STATISTICS_POINTS = 4000
+
+# Steps in a row without a gradient that can be used: the run is lost.
+_MOST_SKIPPED = 20
 
 _SIGNATURE = Sample(
     coord=tf.TensorSpec([None, 3], tf.float64),
@@ -92,13 +95,18 @@ class Trainer:
         self._state, self._folder, self._data = state, folder, data
         self._workers = workers
         self._run = state.config["training"]
-        self._rates = state.config["learning_rate"]
+        self._rate = LearningRate(state.config["learning_rate"])
         self._loss = DensityLoss(state.config["loss"])
         self._stopped = False
         self._fault: Exception | None = None  # of the thread that draws batches
         self._step_function = tf.function(
             lambda *arguments: workers.strategy.run(self._train_step, arguments),
-            input_signature=[*_SIGNATURE, tf.TensorSpec([], tf.float64)],
+            input_signature=[
+                *_SIGNATURE,
+                tf.TensorSpec([], tf.int64),
+                tf.TensorSpec([], tf.float64),
+                tf.TensorSpec([], tf.float64),
+            ],
         )
         self._test_function = tf.function(self._test_step, input_signature=list(_SIGNATURE))
 
@@ -118,8 +126,8 @@ class Trainer:
         Raises
         ------
         InputError
-            Loss or weights that are no numbers any more; data that changed on disk; files that
-            cannot be written. A checkpoint to go on from is named.
+            Gradients or densities that are no numbers any more; data that changed on disk; files
+            that cannot be written. A checkpoint to go on from is named.
         """
         state, run = self._state, self._run
         # Traced before the clock starts: max_time counts training.
@@ -140,6 +148,7 @@ class Trainer:
             curve = LearningCurve(run["disp_file"], columns, state.step)
         previous = signal.signal(signal.SIGTERM, self._stop)
         try:
+            self._renew_best()
             self._loop(progress, curve)
         except tf.errors.OpError:
             if not isinstance(self._fault, InputError):
@@ -153,40 +162,62 @@ class Trainer:
             signal.signal(signal.SIGTERM, previous)
 
     def _loop(self, progress: _Progress, curve: LearningCurve | None) -> None:
-        shown, points, results = time.monotonic(), 0, []
-        count = self._workers.count
+        shown, points, results, unusable = time.monotonic(), 0, [], 0
+        alone = self._workers.count == 1
         for sample in self._dataset(progress.step):
-            # Workers have clocks of their own: all go by the mean, and end at the same step.
-            fraction = float(count) if self._stopped else progress.fraction
-            if count == 1 and fraction >= 1:
+            if alone and (self._stopped or progress.fraction >= 1):
                 break
-            fraction, *result, finite = self._step_function(
-                *sample, tf.constant(fraction, tf.float64)
+            # Workers have clocks and signals of their own: all go by the mean, and end together.
+            *result, used, fraction, stopped = self._step_function(
+                *sample,
+                tf.constant(progress.step, tf.int64),
+                tf.constant(progress.fraction, tf.float64),
+                tf.constant(float(self._stopped), tf.float64),
             )
-            if not finite:
-                loss = float(result[0])
-                what = (
-                    "the weights are not finite after" if math.isfinite(loss) else f"loss {loss} in"
-                )
-                raise self._diverged(progress.step + 1, what)
-            results.append([float(x) for x in result])
+            rate = float(self._rate(progress.step, fraction))
             progress.step += 1
-            points += count * int(sample.point.shape[0])
+            points += self._workers.count * int(sample.point.shape[0])
+            if used:
+                results.append([float(x) for x in result])
+                unusable = 0
+            else:
+                unusable += 1
+                self._tell_of_skipped(progress.step, float(result[0]))
+            if unusable == _MOST_SKIPPED:
+                raise self._diverged(
+                    progress.step, f"no gradient of {unusable} steps in a row is finite, up to"
+                )
             if progress.step % self._run["disp_freq"] == 0 or progress.step == progress.numb_steps:
                 seconds = time.monotonic() - shown
-                rate = float(self._rate(fraction))
-                self._display(progress, curve, np.mean(results, 0), rate, points / seconds)
+                self._display(progress, curve, _means(results), rate, points / seconds)
                 shown, points, results = time.monotonic(), 0, []
             if progress.step % self._run["save_freq"] == 0:
                 self._save_if_usable(progress, sample)
-            if fraction >= 1:
+            if fraction >= 1 or stopped > 0:
                 break
         if progress.step != self._folder.saved_step:
             self._save_if_usable(progress, sample)
 
+    def _tell_of_skipped(self, step: int, loss: float) -> None:
+        """A line for the first, second, fourth ... of them."""
+        skipped = int(self._state.optimizer.skipped.numpy())
+        if skipped & (skipped - 1):
+            return
+        log.warning(
+            "step %d: the gradient is not finite (loss %g), the weights stay; %d such so far "
+            "(batch: %s)",
+            step,
+            loss,
+            skipped,
+            self._batch_of(step),
+        )
+
+    def _batch_of(self, step: int) -> str:
+        return ", ".join(frame.label for frame in self._data.batches.frames_of(step - 1))
+
     def _diverged(self, step: int, what: str) -> InputError:
         """What to say of a step; nothing of it has been saved."""
-        frames = ", ".join(frame.label for frame in self._data.batches.frames_of(step - 1))
+        frames = self._batch_of(step)
         saved = self._folder.saved_step
         good = "no checkpoint was written yet"
         if saved is not None:
@@ -202,6 +233,9 @@ class Trainer:
         text = f"step {progress.step:7d}  NMAE train {100 * absolute:7.3f} %"
         if self._data.validation is not None:
             val_absolute, val_charge = self._validate()
+            if self._run["save_best"]:
+                optimizer = self._state.optimizer
+                self._state.best.consider(val_absolute, optimizer.average, progress.step)
             values[:0] = [100 * val_absolute, 100 * val_charge]
             text += f"  validation {100 * val_absolute:7.3f} %"
         if curve is None:
@@ -212,15 +246,23 @@ class Trainer:
         )
 
     def _validate(self) -> list[float]:
-        optimizer = self._state.optimizer
-        optimizer.swap_average()
-        result = self._test_function(*self._data.validation)
-        optimizer.swap_average()
-        return [float(x) for x in result]
+        with self._state.optimizer.averaged():
+            return [float(x) for x in self._test_function(*self._data.validation)[:2]]
+
+    def _renew_best(self) -> None:
+        """The error of the best weights so far on the validation data of this run."""
+        best = self._state.best
+        if not best.known:
+            return
+        if self._data.validation is None or not self._run["save_best"]:
+            best.forget()
+            return
+        with self._state.optimizer.averaged(best.weights):
+            best.error.assign(float(self._test_function(*self._data.validation)[0]))
 
     def _save_if_usable(self, progress: _Progress, sample: Sample) -> None:
         """Save, unless the density of the new weights is no number (seen on a batch)."""
-        if not np.isfinite([float(x) for x in self._test_function(*sample)]).all():
+        if not self._test_function(*sample)[-1]:
             raise self._diverged(progress.step, "the density is not finite after")
         self._save(progress)
 
@@ -233,34 +275,33 @@ class Trainer:
         log.info("told to stop: writing a checkpoint; continue by --restart")
         self._stopped = True
 
-    def _rate(self, fraction):
-        start, stop = self._rates["start_lr"], self._rates["stop_lr"]
-        return start * (stop / start) ** tf.minimum(fraction, 1)
-
     def _train_step(self, *arguments):
-        sample, (fraction,) = Sample(*arguments[:-1]), average_over_workers([arguments[-1]])
-        variables = self._state.model.trainable_variables
+        sample, (step, *agreed) = Sample(*arguments[:-3]), arguments[-3:]
+        fraction, stopped = average_over_workers(agreed)
         with tf.GradientTape() as tape:
-            errors = self._errors(sample)
+            errors = self._loss.errors(self._predict(sample), sample)
             loss = self._loss(errors)
-        gradients = average_over_workers(tape.gradient(loss, variables))
-        self._state.optimizer.apply(gradients, self._rate(fraction))
+        gradients = tape.gradient(loss, self._state.model.trainable_variables)
         means = average_over_workers(
             [loss, tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)]
         )
-        finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (means[0], *variables)]
-        return fraction, *means, tf.reduce_all(finite)
+        used = self._state.optimizer.apply(
+            average_over_workers(gradients),
+            self._rate(step, fraction),
+            usable=tf.math.is_finite(means[0]),
+        )
+        return *means, used, fraction, stopped
 
     def _test_step(self, *arguments):
-        errors = self._errors(Sample(*arguments))
-        return tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)
+        sample = Sample(*arguments)
+        predicted = self._predict(sample)
+        errors = self._loss.errors(predicted, sample)
+        finite = tf.reduce_all(tf.math.is_finite(predicted))
+        return tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge), finite
 
-    def _errors(self, sample: Sample):
-        sample = sample._replace(
-            density=tf.ensure_shape(sample.density, [None, self._state.model.ndensity])
-        )
+    def _predict(self, sample: Sample):
         predicted = self._state.model(Batch(*sample[: len(Batch._fields)]))
-        return self._loss.errors(predicted, sample)
+        return tf.ensure_shape(predicted, [None, self._state.model.ndensity])
 
     def _dataset(self, first: int) -> tf.data.Dataset:
         """Batches from step `first` on, prepared ahead of the training step."""
@@ -282,6 +323,10 @@ class Trainer:
         except Exception as error:
             self._fault = error
             raise
+
+
+def _means(rows: list[list[float]]) -> np.ndarray:
+    return np.mean(rows, 0) if rows else np.full(3, np.nan)
 
 
 def _clock(seconds: float) -> str:

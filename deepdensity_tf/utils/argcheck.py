@@ -186,6 +186,14 @@ def _learning_rate() -> Argument:
             Argument(
                 "stop_lr", float, optional=True, default=1e-5, doc="Learning rate at the end."
             ),
+            Argument(
+                "warmup_steps",
+                int,
+                optional=True,
+                default=200,
+                doc="Steps over which the rate rises linearly to its value; never more than 5 % "
+                "of the run. 0: none.",
+            ),
         ],
         optional=True,
         default={},
@@ -273,6 +281,22 @@ def _training() -> Argument:
                 default=0.998,
                 doc="Decay of the running average of the weights that is validated and frozen.",
             ),
+            Argument(
+                "gradient_max_norm",
+                float,
+                optional=True,
+                default=10.0,
+                doc="Gradients whose norm, taken over all weights, is larger are scaled to it. "
+                "0: never.",
+            ),
+            Argument(
+                "save_best",
+                bool,
+                optional=True,
+                default=True,
+                doc="Keep the averaged weights of the least validation NMAE, seen every disp_freq "
+                "steps, in the checkpoints: dd-tf freeze takes them. Only with validation_data.",
+            ),
         ],
         doc="The run.",
     )
@@ -323,7 +347,9 @@ _BOUNDS = (
             "loss.pref_sq",
             "loss.pref_charge",
             "loss.pref_spin",
+            "learning_rate.warmup_steps",
             "training.seed",
+            "training.gradient_max_norm",
             "training.validation_data.batch_size",
         )
     ),

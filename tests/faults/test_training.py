@@ -61,26 +61,55 @@ def at_step(monkeypatch, step, action):
     monkeypatch.setattr(BatchSampler, "__call__", drawn)
 
 
-def test_nan_in_the_loss_names_step_frames_and_checkpoint(workdir, capsys, monkeypatch):
-    """A batch whose reference is NaN, on the way from disk to the step."""
+def poison(monkeypatch, wrong):
+    """NaN as the reference of the steps (from 0) of which `wrong` is true."""
     draw = BatchSampler.__call__
 
     def poisoned(self, step):
         sample = draw(self, step)
-        return sample._replace(density=sample.density * np.nan) if step == 9 else sample
+        return sample._replace(density=sample.density * np.nan) if wrong(step) else sample
 
     monkeypatch.setattr(BatchSampler, "__call__", poisoned)
-    edit(training={"save_freq": 1, "disp_freq": 1000})
+
+
+def test_a_step_without_a_gradient_changes_no_weight(workdir, capsys, monkeypatch):
+    """The run goes on, says so, and counts; the learning curve averages the others."""
+    edit(training={"numb_steps": 9, "save_ckpt": "short"})
+    assert train(capsys)[0] == 0
+    before = load_state("short")
+    poison(monkeypatch, lambda step: step in (9, 10))
+    os.chdir(workdir)
+    edit(training={"numb_steps": 11, "save_ckpt": "short", "disp_freq": 1})
+    code, err = train(capsys, "--restart")
+    assert code == 0 and finite_states("short") == 11
+    line = next(line for line in err.splitlines() if "step 10:" in line)
+    assert "the gradient is not finite (loss nan)" in line and "(batch: data/set.000 frame" in line
+    after = load_state("short")
+    for a, b in zip(before.model.variables, after.model.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name in ("first", "second", "average"):
+        pairs = zip(getattr(before.optimizer, name), getattr(after.optimizer, name), strict=True)
+        for a, b in pairs:
+            np.testing.assert_array_equal(a, b)
+    assert after.optimizer.skipped == 2
+
+
+def test_many_steps_without_a_gradient_end_the_run(workdir, capsys, monkeypatch):
+    """One line names step, frames and checkpoint."""
+    poison(monkeypatch, lambda step: step >= 9)
+    edit(training={"save_freq": 1, "disp_freq": 4, "numb_steps": 100})
     code, err = train(capsys)
     line = err.splitlines()[-1]
     assert code == 2 and "Traceback" not in err
-    assert "loss nan in step 10 (batch: data/set.000 frame " in line
-    assert "the last good checkpoint is that of step 9 in model.ckpt" in line
-    assert finite_states() == 9
+    assert "no gradient of 20 steps in a row is finite, up to step 29 (batch: data/set.000" in line
+    assert "the last good checkpoint is that of step 28 in model.ckpt" in line
+    assert finite_states() == 28
+    curve = np.genfromtxt("lcurve.out", names=True)
+    assert np.isfinite(curve["nmae_trn"][curve["step"] <= 12]).all()
 
 
-def test_gradient_of_nan_is_not_saved(workdir, capsys, monkeypatch):
-    """A loss that is finite with a gradient that is none: the weights alone show it."""
+def test_gradient_of_nan_is_not_used(workdir, capsys, monkeypatch):
+    """A loss that is finite with a gradient that is none, step after step."""
 
     @tf.custom_gradient
     def treacherous(x):
@@ -90,9 +119,9 @@ def test_gradient_of_nan_is_not_saved(workdir, capsys, monkeypatch):
     monkeypatch.setattr(
         DensityLoss, "__call__", lambda self, errors: treacherous(call(self, errors))
     )
-    edit(training={"save_freq": 1})
+    edit(training={"save_freq": 100, "numb_steps": 100})
     code, err = train(capsys)
-    assert code == 2 and "the weights are not finite after step 1 " in err
+    assert code == 2 and "in a row is finite, up to step 20 " in err
     assert "no checkpoint was written yet" in err and not Path("model.ckpt").exists()
 
 
@@ -155,6 +184,42 @@ def test_sigterm_saves_says_so_and_exits_zero(workdir, capsys, monkeypatch):
     os.chdir(workdir)
     code, err = train(capsys, "--restart")
     assert code == 0 and finite_states() == 12
+
+
+def test_best_weights_survive_a_restart(workdir, capsys, monkeypatch):
+    """Those of the least validation error are frozen; stopping and going on changes nothing."""
+    edit(
+        training={
+            "validation_data": {"systems": "data", "frames": "4:"},
+            "disp_freq": 1,
+            "save_ckpt": "whole",
+            "disp_file": "whole.out",
+        },
+        learning_rate={"start_lr": 0.3, "stop_lr": 0.29},  # so that it jumps about
+    )
+    assert train(capsys)[0] == 0
+    edit(training={"save_ckpt": "model.ckpt", "disp_file": "lcurve.out"})
+    main_thread = threading.main_thread().ident
+    at_step(monkeypatch, 7, lambda: signal.pthread_kill(main_thread, signal.SIGTERM))
+    assert train(capsys)[0] == 0 and load_state("model.ckpt").step < 12
+    monkeypatch.undo()
+    os.chdir(workdir)
+    assert train(capsys, "--restart")[0] == 0
+
+    whole, stopped = load_state("whole"), load_state("model.ckpt")
+    for a, b in zip(whole.best.variables, stopped.best.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    curve = np.genfromtxt("whole.out", names=True)
+    least = int(np.argmin(curve["nmae_val"]))
+    assert whole.best.step == curve["step"][least] < 12
+    np.testing.assert_allclose(100 * whole.best.error, curve["nmae_val"][least], rtol=1e-5)
+    assert main(["freeze", "-o", "best.pb"]) == 0
+    assert f"best.pb: step {least + 1} of model.ckpt" in capsys.readouterr().err
+    assert whole.take_result(last=True) == 12
+    for variable, average in zip(
+        whole.model.trainable_variables, whole.optimizer.average, strict=True
+    ):
+        np.testing.assert_array_equal(variable, average)
 
 
 def test_restart_on_other_data_warns(workdir, capsys):

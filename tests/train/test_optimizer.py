@@ -1,0 +1,106 @@
+"""Steps of the optimizer against formulas written out."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deepdensity_tf.train.optimizer import AveragedAdam, BestWeights
+from deepdensity_tf.train.schedule import LearningRate
+
+START = [np.array([1.0, -2.0]), np.array([[0.5]])]
+
+
+def make(max_norm=0.0):
+    variables = [tf.Variable(value) for value in START]
+    return variables, AveragedAdam(variables, 0.9, max_norm)
+
+
+def adam(gradients, rate):
+    """Weights after steps with the given gradients (of all variables in one array)."""
+    weights, first, second = np.array([1.0, -2.0, 0.5]), 0.0, 0.0
+    for step, gradient in enumerate(gradients, 1):
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.995 * second + 0.005 * gradient**2
+        scale = np.sqrt(1 - 0.995**step) / (1 - 0.9**step)
+        weights = weights - rate * scale * first / (np.sqrt(second) + 1e-8)
+    return weights
+
+
+def apply(optimizer, gradient, usable=True):
+    parts = [tf.constant(gradient[:2]), tf.constant(gradient[2:, None])]
+    return bool(optimizer.apply(parts, tf.constant(0.1, tf.float64), usable))
+
+
+def flat(variables):
+    return np.concatenate([np.ravel(v) for v in variables])
+
+
+GRADIENTS = np.array([[3.0, 0.0, -4.0], [0.3, 0.2, 0.1], [-30.0, 5.0, 1.0]])
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 2.0])
+def test_norm_of_all_variables_is_clipped(max_norm):
+    variables, optimizer = make(max_norm)
+    for gradient in GRADIENTS:
+        assert apply(optimizer, gradient)
+    norms = np.linalg.norm(GRADIENTS, axis=1, keepdims=True)
+    factors = np.minimum(1, max_norm / norms) if max_norm else 1
+    np.testing.assert_allclose(flat(variables), adam(GRADIENTS * factors, 0.1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("gradient", [[np.nan, 0, 0], [0, 0, np.inf], [1, 1, 1]])
+def test_unusable_steps_leave_no_trace(gradient):
+    """The steps after one are those without it, and it is counted."""
+    variables, optimizer = make()
+    apply(optimizer, GRADIENTS[0])
+    usable = bool(np.isfinite(gradient).all())
+    assert not apply(optimizer, np.array(gradient, float), usable=not usable)
+    apply(optimizer, GRADIENTS[1])
+    np.testing.assert_allclose(flat(variables), adam(GRADIENTS[:2], 0.1), rtol=1e-12)
+    assert optimizer.step == 3 and optimizer.skipped == 1
+
+
+def test_averaged_gives_the_weights_back_after_an_error():
+    variables, optimizer = make()
+    apply(optimizer, GRADIENTS[0])
+    weights, average = flat(variables), flat(optimizer.average)
+    with pytest.raises(ZeroDivisionError), optimizer.averaged():
+        np.testing.assert_array_equal(flat(variables), average)
+        raise ZeroDivisionError
+    np.testing.assert_array_equal(flat(variables), weights)
+    np.testing.assert_array_equal(flat(optimizer.average), average)
+
+
+def test_best_weights_are_those_of_the_least_error():
+    variables, _ = make()
+    best = BestWeights(variables)
+    assert not best.known
+    for step, error in enumerate([3.0, 1.0, np.nan, 2.0, 1.0], 1):
+        variables[0].assign([error, error])
+        best.consider(error, variables, step)
+    assert best.known and best.step == 2 and best.error == 1.0
+    np.testing.assert_array_equal(best.weights[0], [1.0, 1.0])
+
+
+def rates(numb_steps, **config):
+    rate = LearningRate({"start_lr": 1e-2, "stop_lr": 1e-4, "warmup_steps": 200, **config})
+    return np.array([float(rate(step, step / numb_steps)) for step in range(numb_steps + 1)])
+
+
+def test_learning_rate_of_a_long_run():
+    found = rates(10000)
+    decay = 1e-2 * 1e-2 ** np.linspace(0, 1, 10001)
+    warm_up = np.minimum(1, (np.arange(10001) + 1) / 200)
+    np.testing.assert_allclose(found, decay * warm_up)
+    np.testing.assert_allclose(rates(10000, warmup_steps=0), decay)
+
+
+def test_warm_up_is_a_small_share_of_a_short_run():
+    """By steps or, where those are without end, by time."""
+    for numb_steps in (20, 400):
+        decay = 1e-2 * 1e-2 ** np.linspace(0, 1, numb_steps + 1)
+        late = np.arange(numb_steps + 1) >= 0.05 * numb_steps
+        np.testing.assert_allclose(rates(numb_steps)[late], decay[late])
+    rate = LearningRate({"start_lr": 1e-2, "stop_lr": 1e-4, "warmup_steps": 10**6})
+    np.testing.assert_allclose(rate(3, 0.05), 1e-2 * 1e-2**0.05)
+    assert 0 < rate(0, 0.0) < rate(3, 0.01) < rate(6, 0.02)
