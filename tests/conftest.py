@@ -96,7 +96,7 @@ def make_frozen(tmp_path_factory):
     """
     from deepdensity_tf.model import DensityModel
     from deepdensity_tf.model.frozen import freeze
-    from deepdensity_tf.utils.argcheck import complete_input
+    from deepdensity_tf.schema import complete_input
 
     made = {}
 

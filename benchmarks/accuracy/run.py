@@ -29,8 +29,8 @@ from deepdensity_tf import DeepDensity
 from deepdensity_tf.analysis.electrostatics import hartree_energy
 from deepdensity_tf.analysis.moments import dipole
 from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.formats import Grid
 from deepdensity_tf.infer.frames import predict_frame
-from deepdensity_tf.infer.volumetric import Grid
 
 HERE = Path(__file__).resolve().parent
 # Valence electrons of the pseudopotentials.

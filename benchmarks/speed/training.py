@@ -19,11 +19,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
+from deepdensity_tf.schema import complete_input, read_input
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.trainer import Trainer
 from deepdensity_tf.train.training_data import TrainingData
 from deepdensity_tf.train.workers import find_workers
-from deepdensity_tf.utils.argcheck import complete_input, read_input
 
 HERE = Path(__file__).resolve().parent
 STEPS = 200

@@ -11,7 +11,7 @@ from scipy import fft
 from scipy.special import erf
 
 from deepdensity_tf.analysis.near import points_near
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.formats import Grid
 
 COULOMB = 14.399645478425668  # e^2 / (4 pi epsilon_0), eV Å (CODATA 2018)
 

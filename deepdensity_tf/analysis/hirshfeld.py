@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepdensity_tf.analysis.near import points_near
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.formats import Grid
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.radial import RadialGrid
 

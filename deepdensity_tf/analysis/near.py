@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.formats import Grid
 
 
 def points_near(

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdensity_tf.analysis.hirshfeld import ProAtom, spherical_average
-from deepdensity_tf.data.formats import read_density
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.formats import Grid, read_density
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.radial import RadialGrid
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from deepdensity_tf.analysis.hirshfeld import ProAtom, hirshfeld_populations
 from deepdensity_tf.analysis.moments import dipole, electrons
-from deepdensity_tf.infer.sections import Structure
+from deepdensity_tf.plot.sections import Structure
 from deepdensity_tf.utils.errors import InputError
 
 DEBYE = 0.20819433622  # e Å (CODATA 2018)

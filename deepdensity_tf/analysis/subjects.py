@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.data.formats import read_density
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import find_systems
+from deepdensity_tf.formats import Grid, read_density
 from deepdensity_tf.infer.frames import structure_of
 from deepdensity_tf.infer.grids import GridOptions, choose_grid, file_origin
 from deepdensity_tf.infer.prediction import PredictOptions, predict
-from deepdensity_tf.infer.sections import Structure
 from deepdensity_tf.infer.structures import read_structure
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.plot.sections import Structure
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.progress import track_until
 
@@ -44,7 +43,7 @@ class Subject:
 
 
 def stored_density(path: str, frame: int = 0, nopbc: bool = False) -> Subject:
-    """A density that is in a file that `data.formats` reads, or in a system.
+    """A density that is in a file that `formats` reads, or in a system.
 
     Raises
     ------

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.formats import Volumetric, read_density
 from deepdensity_tf.data.system import Frame, check_frame
 from deepdensity_tf.data.writer import SystemWriter
+from deepdensity_tf.formats import Volumetric, read_density
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_folder
 

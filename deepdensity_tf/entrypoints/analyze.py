@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deepdensity_tf.analysis.hirshfeld import ProAtom
     from deepdensity_tf.analysis.subjects import Subject
     from deepdensity_tf.infer.deep_density import DeepDensity
-    from deepdensity_tf.infer.sections import Line
+    from deepdensity_tf.plot.sections import Line
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Options that need each other, and names of files, before the work begins."""
-    from deepdensity_tf.infer.volumetric import file_format
+    from deepdensity_tf.formats import file_format
     from deepdensity_tf.utils.errors import InputError
 
     grid = [name for name in ("grid", "spacing", "like", "pad") if getattr(args, name)]
@@ -236,8 +236,8 @@ def _write(args: argparse.Namespace, subject: Subject, fields: dict[str, np.ndar
     from ase import Atoms
 
     from deepdensity_tf.analysis.profiles import planar_average
-    from deepdensity_tf.infer.sections import interpolate
-    from deepdensity_tf.infer.volumetric import write_potential, write_volumetric
+    from deepdensity_tf.formats import write_potential, write_volumetric
+    from deepdensity_tf.plot.sections import interpolate
 
     structure = subject.structure
     grid = structure.grid
@@ -263,7 +263,7 @@ def _write(args: argparse.Namespace, subject: Subject, fields: dict[str, np.ndar
 def _line(args: argparse.Namespace, subject: Subject) -> Line:
     import numpy as np
 
-    from deepdensity_tf.infer.sections import bond_line, point_line
+    from deepdensity_tf.plot.sections import bond_line, point_line
 
     if args.bond:
         return bond_line(subject.structure, *args.bond)

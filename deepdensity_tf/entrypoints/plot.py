@@ -17,7 +17,7 @@ from deepdensity_tf.entrypoints.options import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from deepdensity_tf.infer.sections import Structure
+    from deepdensity_tf.plot.sections import Structure
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
-    from deepdensity_tf.infer.pictures import check_picture, save_figure
+    from deepdensity_tf.plot.pictures import check_picture, save_figure
 
     check_picture(args.output)
     save_figure(args.draw(args), args.output)
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _lcurve(args: argparse.Namespace):
-    from deepdensity_tf.infer.pictures import learning_curve, read_lcurve
+    from deepdensity_tf.plot.pictures import learning_curve, read_lcurve
 
     return learning_curve(read_lcurve(args.lcurve))
 
@@ -130,7 +130,7 @@ def _parity(args: argparse.Namespace):
 
     from deepdensity_tf.infer.frames import choose_frames, predict_frame
     from deepdensity_tf.infer.metrics import check_finite
-    from deepdensity_tf.infer.pictures import parity
+    from deepdensity_tf.plot.pictures import parity
     from deepdensity_tf.utils.progress import track
 
     model = load_model(args.model)
@@ -152,8 +152,8 @@ def _parity(args: argparse.Namespace):
 
 
 def _slice(args: argparse.Namespace):
-    from deepdensity_tf.infer.pictures import slices
-    from deepdensity_tf.infer.sections import central_index, flattest_axis, plane
+    from deepdensity_tf.plot.pictures import slices
+    from deepdensity_tf.plot.sections import central_index, flattest_axis, plane
 
     structure, pred, ref, label = _predicted_frame(args)
     axis = "abc".index(args.axis) if args.axis else flattest_axis(structure)
@@ -164,8 +164,8 @@ def _slice(args: argparse.Namespace):
 
 
 def _line(args: argparse.Namespace):
-    from deepdensity_tf.infer.pictures import profile
-    from deepdensity_tf.infer.sections import axis_line, bond_line, interpolate
+    from deepdensity_tf.plot.pictures import profile
+    from deepdensity_tf.plot.sections import axis_line, bond_line, interpolate
 
     structure, pred, ref, label = _predicted_frame(args)
     if args.bond:

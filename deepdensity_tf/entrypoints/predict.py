@@ -18,10 +18,10 @@ from deepdensity_tf.entrypoints.options import (
 )
 
 if TYPE_CHECKING:
+    from deepdensity_tf.formats import FileOptions, Grid
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.prediction import Prediction, PredictOptions
     from deepdensity_tf.infer.structures import StructureFrame
-    from deepdensity_tf.infer.volumetric import FileOptions, Grid
     from deepdensity_tf.utils.mpi import World
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
-    from deepdensity_tf.infer.volumetric import file_format
+    from deepdensity_tf.formats import file_format
     from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.mpi import start_world
 
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> None:
     for path in outputs:
         file_format(path)
         _check_not_input(path, [args.structure, args.like, args.model, args.augmentation])
-        if args.frames is None and file_format(path) == "save" and Path(path).exists():
+        if args.frames is None and file_format(path) == "qe" and Path(path).exists():
             raise InputError(f"{path}: exists already, choose another name or remove it")
     if args.overwrite and args.frames is None:
         raise InputError("--overwrite: goes with --frames; a single frame is always written anew")
@@ -132,17 +132,21 @@ def run(args: argparse.Namespace) -> None:
 
 def _file_options(args: argparse.Namespace, outputs: list[str]) -> FileOptions:
     """What the outputs need beside the density."""
-    from deepdensity_tf.data.formats.vasp_paw import read_augmentation
-    from deepdensity_tf.infer.volumetric import FileOptions, file_format
+    from deepdensity_tf.formats import FileOptions, file_format
+    from deepdensity_tf.formats.vasp_paw import read_augmentation
     from deepdensity_tf.interfaces.espresso import plane_waves
     from deepdensity_tf.utils.errors import InputError
 
     kinds = {file_format(path) for path in outputs}
-    for option, kind in (("ecutrho", "save"), ("hdf5", "save"), ("augmentation", "chgcar")):
+    for option, kind, name in (
+        ("ecutrho", "qe", "save"),
+        ("hdf5", "qe", "save"),
+        ("augmentation", "vasp", "CHGCAR"),
+    ):
         if getattr(args, option) and kind not in kinds:
-            raise InputError(f"--{option}: goes with a {kind} output, none was asked for (-o)")
+            raise InputError(f"--{option}: goes with a {name} output, none was asked for (-o)")
     return FileOptions(
-        waves=plane_waves(args.structure, args.ecutrho, args.hdf5) if "save" in kinds else None,
+        waves=plane_waves(args.structure, args.ecutrho, args.hdf5) if "qe" in kinds else None,
         augmentation=read_augmentation(args.augmentation) if args.augmentation else None,
     )
 
@@ -237,10 +241,10 @@ def _log_electrons(model: DeepDensity, prediction: Prediction, asked: float | No
 
 
 def _warn_chgcar(outputs: list[str]) -> None:
-    from deepdensity_tf.infer.volumetric import file_format
+    from deepdensity_tf.formats import file_format
 
     for path in outputs:
-        if file_format(path) == "chgcar":
+        if file_format(path) == "vasp":
             log.warning(
                 "%s: holds no PAW augmentation occupancies. VASP says so ('PAW occupancies are "
                 "missing on CHGCAR') and starts them without: ICHARG = 1 saves fewer steps, "

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.utils.log import import_tensorflow
 
     import_tensorflow()
-    from deepdensity_tf.utils.argcheck import complete_input, describe_input, read_input
+    from deepdensity_tf.schema import complete_input, describe_input, read_input
     from deepdensity_tf.utils.errors import InputError
 
     if args.keys:

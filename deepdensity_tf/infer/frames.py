@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdensity_tf.data.selection import select_frames
-from deepdensity_tf.infer.sections import Structure
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.formats import Grid
+from deepdensity_tf.plot.sections import Structure
 
 if TYPE_CHECKING:
     from deepdensity_tf.data.system import DensitySystem, Frame

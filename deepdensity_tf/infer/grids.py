@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.data.formats import read_density
-from deepdensity_tf.data.formats.base import BOHR, read_text
-from deepdensity_tf.data.formats.qe_save import PlaneWaves, fft_grid, g_vectors
+from deepdensity_tf.formats import Grid, box_around, fft_shape, read_density
+from deepdensity_tf.formats.base import BOHR, read_text
+from deepdensity_tf.formats.qe_save import PlaneWaves, fft_grid, g_vectors
 from deepdensity_tf.infer.structures import StructureFrame
-from deepdensity_tf.infer.volumetric import Grid, box_around, fft_shape
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.data.formats.qe_save import write_save
+from deepdensity_tf.formats import FileOptions, Grid, file_format, write_volumetric
+from deepdensity_tf.formats.qe_save import write_save
 from deepdensity_tf.infer.grids import GridOptions, choose_grid
 from deepdensity_tf.infer.structures import StructureFrame
-from deepdensity_tf.infer.volumetric import FileOptions, Grid, file_format, write_volumetric
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
@@ -160,7 +160,7 @@ def output_files(
             continue
         words += [] if quantity == "density" else [quantity]
         # A save folder holds density and spin density together.
-        apart = [o for o in outputs if quantity == "density" or file_format(o) != "save"]
+        apart = [o for o in outputs if quantity == "density" or file_format(o) != "qe"]
         files += [(quantity, _named(output, words)) for output in apart]
     return files
 
@@ -183,7 +183,7 @@ def write_prediction(
     if quantity == "gradient":
         with atomic_path(path) as temporary:
             np.save(temporary, values)
-    elif file_format(path) == "save" and options and options.waves:
+    elif file_format(path) == "qe" and options and options.waves:
         write_save(path, prediction.atoms, values, options.waves, prediction.values.get("spin"))
     else:
         write_volumetric(path, prediction.atoms, values, prediction.grid.origin, options)

@@ -145,7 +145,7 @@ def _iread(path: str, chosen: range) -> Iterator[Atoms]:
 
 
 def _chgcar_frames(path: str, frames: str) -> Iterator[tuple[int, Atoms]]:
-    from deepdensity_tf.data.formats import read_density
+    from deepdensity_tf.formats import read_density
 
     densities = read_density(path)
     for number in sorted(select_frames(frames, len(densities), path)):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepdensity_tf.formats import Grid, box_around, fft_shape, write_volumetric
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.volumetric import Grid, box_around, fft_shape, write_volumetric
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ class DensityFormat(Format):
 
     def from_system(self, file_name: str, **_kwargs) -> dict:
         """Structure and density of a file, one frame each (see `read_density`)."""
-        from deepdensity_tf.data.formats import read_density
+        from deepdensity_tf.formats import read_density
 
         frames = read_density(file_name)
         symbols = frames[0].atoms.get_chemical_symbols()
@@ -53,7 +53,7 @@ class DensityFormat(Format):
         """Write the density of a frame to a cube, CHGCAR or NumPy file (see `write_volumetric`)."""
         from ase import Atoms
 
-        from deepdensity_tf.infer.volumetric import write_volumetric
+        from deepdensity_tf.formats import write_volumetric
         from deepdensity_tf.utils.errors import InputError
 
         if "density" not in data or "grid_shape" not in data:

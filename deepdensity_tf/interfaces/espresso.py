@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepdensity_tf.data.formats.qe_save import PlaneWaves, fft_grid, g_vectors, write_save
+from deepdensity_tf.formats.qe_save import PlaneWaves, fft_grid, g_vectors, write_save
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:

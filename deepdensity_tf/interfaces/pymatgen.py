@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deepdensity_tf.data.formats.base import BOHR, Volumetric
+from deepdensity_tf.formats.base import BOHR, Volumetric
 
 if TYPE_CHECKING:
     from pymatgen.io.common import VolumetricData

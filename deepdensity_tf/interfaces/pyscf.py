@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import BOHR
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:

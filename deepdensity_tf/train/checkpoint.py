@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from deepdensity_tf import __version__
 from deepdensity_tf.model import DensityModel
+from deepdensity_tf.schema import complete_input
 from deepdensity_tf.train.optimizer import AveragedAdam, BestWeights
-from deepdensity_tf.utils.argcheck import complete_input
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 

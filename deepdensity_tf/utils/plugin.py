@@ -57,17 +57,22 @@ class Registry:
 
 
 @functools.cache
-def load_plugins() -> None:
-    """Import what installed packages name under the entry points `deepdensity_tf.plugins`.
+def load_plugins(group: str = PLUGIN_GROUP) -> None:
+    """Import what installed packages name under the entry points of a group.
 
     Their modules register classes as they are imported.
+
+    Parameters
+    ----------
+    group : str
+        ``deepdensity_tf.plugins`` or ``deepdensity_tf.formats``.
 
     Raises
     ------
     InputError
         A plug-in that cannot be imported, or registers a name that is taken.
     """
-    for entry in entry_points(group=PLUGIN_GROUP):
+    for entry in entry_points(group=group):
         _load(entry)
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.infer.frames import predict_frame
-from deepdensity_tf.infer.pictures import save_figure
+from deepdensity_tf.plot.pictures import save_figure
 from deepdensity_tf.utils.errors import InputError
 
 

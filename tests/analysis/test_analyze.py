@@ -7,10 +7,9 @@ import pytest
 from ase import Atoms
 
 from deepdensity_tf.analysis.electrostatics import core_potential, hartree_potential
-from deepdensity_tf.data.formats import read_density
 from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.formats import HARTREE, Grid, read_density, write_volumetric
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.volumetric import HARTREE, Grid, write_volumetric
 from deepdensity_tf.main import main
 from tests.conftest import gaussian_density, write_small_system
 

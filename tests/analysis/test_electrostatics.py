@@ -16,7 +16,7 @@ from deepdensity_tf.analysis.electrostatics import (
     hartree_potential,
 )
 from deepdensity_tf.analysis.subjects import stored_density
-from deepdensity_tf.infer.volumetric import HARTREE, Grid
+from deepdensity_tf.formats import HARTREE, Grid
 from tests.conftest import gaussian_density
 
 CELL = np.array([[9.0, 0, 0], [1.0, 9.0, 0], [0.0, -0.5, 9.5]])

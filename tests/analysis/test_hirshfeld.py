@@ -6,8 +6,8 @@ from ase import Atoms
 
 from deepdensity_tf.analysis import pro_atoms
 from deepdensity_tf.analysis.hirshfeld import ProAtom, hirshfeld_populations, spherical_average
+from deepdensity_tf.formats import Grid, write_volumetric
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.volumetric import Grid, write_volumetric
 from deepdensity_tf.utils.errors import InputError
 from tests.conftest import gaussian_density
 

@@ -5,7 +5,7 @@ import pytest
 
 from deepdensity_tf.analysis.moments import dipole, electrons
 from deepdensity_tf.analysis.profiles import planar_average
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.formats import Grid
 from tests.conftest import gaussian_density
 
 CELL = np.array([[9.0, 0, 0], [1.0, 9.0, 0], [0.0, -0.5, 9.5]])

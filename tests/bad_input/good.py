@@ -13,13 +13,13 @@ import ase.io.ulm
 import numpy as np
 from ase.io.trajectory import write_atoms
 
-from deepdensity_tf.infer.volumetric import write_volumetric
+from deepdensity_tf.formats import write_volumetric
 from deepdensity_tf.model.frozen import freeze
+from deepdensity_tf.schema import complete_input
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
-from deepdensity_tf.utils.argcheck import complete_input
 from tests.conftest import SMALL_INPUT, gaussian_density, write_small_system
 
-PWSCF = Path(__file__).parents[1] / "data" / "pwscf" / "gamma.save"
+PWSCF = Path(__file__).parents[1] / "formats" / "pwscf" / "gamma.save"
 SHAPE = (6, 7, 8)
 
 COMMANDS = {

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from ase.io.cube import read_cube
 
-from deepdensity_tf.data.formats.base import BOHR
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.infer.compression import compress
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.utils.ops import LIBRARY

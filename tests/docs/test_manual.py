@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from deepdensity_tf.main import COMMANDS, build_parser
-from deepdensity_tf.utils.argcheck import complete_input
+from deepdensity_tf.schema import complete_input
 from tests.docs.manual import ROOT, blocks, commands, inline_code, links, pages, python_commands
 
 PAGES = pages()

@@ -43,13 +43,13 @@ class Target:
 
 def targets() -> dict[str, Target]:
     """All kinds."""
-    from deepdensity_tf.data.formats import read_density
     from deepdensity_tf.data.system import DensitySystem
+    from deepdensity_tf.formats import read_density
     from deepdensity_tf.infer.deep_density import DeepDensity
-    from deepdensity_tf.infer.pictures import read_lcurve
     from deepdensity_tf.infer.structures import read_structure
+    from deepdensity_tf.plot.pictures import read_lcurve
+    from deepdensity_tf.schema import complete_input, read_input
     from deepdensity_tf.train.checkpoint import read_checkpoint_input
-    from deepdensity_tf.utils.argcheck import complete_input, read_input
 
     def density(name: str) -> Callable[[Path], object]:
         return lambda folder: read_density(folder / name)

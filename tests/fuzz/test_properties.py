@@ -10,12 +10,12 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deepdensity_tf.data.formats import read_density
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.formats import read_density
 from deepdensity_tf.infer.deep_density import DeepDensity
+from deepdensity_tf.schema import complete_input, read_input
 from deepdensity_tf.utils import ops
-from deepdensity_tf.utils.argcheck import complete_input, read_input
 from deepdensity_tf.utils.errors import InputError
 from tests.conftest import write_small_system
 

@@ -7,10 +7,9 @@ import pytest
 from ase import Atoms
 from ase.calculators.vasp import VaspChargeDensity
 
-from deepdensity_tf.data.formats import read_density
 from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.formats import Grid, read_density, write_volumetric
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.volumetric import Grid, write_volumetric
 from deepdensity_tf.main import main
 from tests.conftest import write_small_system
 

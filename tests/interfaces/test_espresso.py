@@ -14,9 +14,9 @@ from ase import Atoms
 from ase.build import bulk
 from scipy.io import FortranFile
 
-from deepdensity_tf.data.formats import read_density
-from deepdensity_tf.data.formats.base import BOHR
-from deepdensity_tf.data.formats.qe_save import (
+from deepdensity_tf.formats import read_density
+from deepdensity_tf.formats.base import BOHR
+from deepdensity_tf.formats.qe_save import (
     PlaneWaves,
     fft_grid,
     g_vectors,
@@ -27,7 +27,7 @@ from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.interfaces.espresso import predict_save, pwscf_settings
 from deepdensity_tf.utils.errors import InputError
 
-PWSCF = Path(__file__).parents[1] / "data" / "pwscf"
+PWSCF = Path(__file__).parents[1] / "formats" / "pwscf"
 CELL = np.array([[5.0, 0.0, 0.0], [0.5, 5.5, 0.0], [0.0, -0.6, 6.0]])
 
 

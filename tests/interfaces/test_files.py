@@ -6,9 +6,8 @@ from ase import Atoms
 from ase.calculators.vasp import VaspChargeDensity
 from ase.io.cube import read_cube_data
 
-from deepdensity_tf.data.formats import read_density
-from deepdensity_tf.data.formats.base import BOHR, Volumetric
-from deepdensity_tf.infer.volumetric import write_volumetric
+from deepdensity_tf.formats import read_density, write_volumetric
+from deepdensity_tf.formats.base import BOHR, Volumetric
 from deepdensity_tf.interfaces.pymatgen import to_chgcar, to_volumetric
 
 CELL = np.array([[5.0, 0.0, 0.0], [0.5, 5.5, 0.0], [0.0, -0.6, 6.0]])

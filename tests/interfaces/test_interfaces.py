@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdensity_tf.data.formats import read_density
+from deepdensity_tf.formats import read_density
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.interfaces.ase import DeepDensityCalculator
 from deepdensity_tf.utils.errors import InputError
@@ -60,7 +60,7 @@ def test_dpdata_finds_the_plugin(tmp_path):
         "again.to('density', 'rho.cube')\n"
         "print(again['density'].shape, again['grid_shape'].tolist(), 'tensorflow' in sys.modules)\n"
     )
-    from deepdensity_tf.infer.volumetric import write_volumetric
+    from deepdensity_tf.formats import write_volumetric
 
     density = np.random.default_rng(0).uniform(0, 1, (4, 5, 6))
     write_volumetric(tmp_path / "in.cube", CRYSTAL, density)
@@ -89,19 +89,19 @@ class ExactModel:
         return np.zeros(len(symbols), dtype=np.int32)
 
     def _rho(self, points):
-        from deepdensity_tf.data.formats.base import BOHR
+        from deepdensity_tf.formats.base import BOHR
 
         ni = self.mf._numint
         ao = ni.eval_ao(self.mf.mol, points / BOHR, deriv=1)
         return ni.eval_rho(self.mf.mol, ao, self.dm, xctype="GGA")
 
     def eval(self, _coord, _box, _atype, points):
-        from deepdensity_tf.data.formats.base import BOHR
+        from deepdensity_tf.formats.base import BOHR
 
         return self._rho(points)[0] / BOHR**3
 
     def eval_gradient(self, _coord, _box, _atype, points):
-        from deepdensity_tf.data.formats.base import BOHR
+        from deepdensity_tf.formats.base import BOHR
 
         return self._rho(points)[1:].T / BOHR**4
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdensity_tf.data.formats import read_density
-from deepdensity_tf.data.formats.qe_save import PlaneWaves, fft_grid, g_vectors, low_pass
-from deepdensity_tf.data.formats.vasp_paw import augmentation_text, read_augmentation
+from deepdensity_tf.formats import read_density, write_volumetric
+from deepdensity_tf.formats.qe_save import PlaneWaves, fft_grid, g_vectors, low_pass
+from deepdensity_tf.formats.vasp_paw import augmentation_text, read_augmentation
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.volumetric import write_volumetric
 from deepdensity_tf.main import main
 
 CELL = np.array([[5.0, 0.0, 0.0], [0.5, 5.5, 0.0], [0.0, -0.6, 6.0]])
@@ -88,7 +87,7 @@ def test_save_folder_with_spin_and_of_a_trajectory(predict, tmp_path):
     [
         (["crystal.extxyz", "-o", "x.save"], "--ecutrho"),
         (["crystal.extxyz", "-o", "rho.cube", "--ecutrho", 40], "save output"),
-        (["crystal.extxyz", "-o", "rho.cube", "--augmentation", "a"], "chgcar output"),
+        (["crystal.extxyz", "-o", "rho.cube", "--augmentation", "a"], "CHGCAR output"),
         (["crystal.extxyz", "-o", "x.save", "--ecutrho", 40, "--grid", 9, 9, 9], "at least"),
         (["crystal.extxyz", "--nopbc", "-o", "x.save", "--ecutrho", 40], "periodic"),
         (["crystal.extxyz", "-o", "old.save", "--ecutrho", 40], "exists already"),

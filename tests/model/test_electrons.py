@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.utils.argcheck import complete_input
+from deepdensity_tf.schema import complete_input
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.radial import RadialGrid
 from tests.conftest import SMALL_INPUT

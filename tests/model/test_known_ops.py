@@ -12,8 +12,8 @@ from deepdensity_tf.fit import FITTINGS
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.model import DensityModel
 from deepdensity_tf.model.frozen import freeze
+from deepdensity_tf.schema import complete_input
 from deepdensity_tf.utils import known_ops, ops
-from deepdensity_tf.utils.argcheck import complete_input
 from deepdensity_tf.utils.errors import InputError
 from tests.conftest import SMALL_INPUT
 

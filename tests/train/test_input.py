@@ -2,7 +2,7 @@
 
 import json
 
-from deepdensity_tf.utils.argcheck import complete_input, describe_input, read_input
+from deepdensity_tf.schema import complete_input, describe_input, read_input
 
 MINIMAL = {
     "model": {"type_map": ["H"]},

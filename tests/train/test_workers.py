@@ -72,9 +72,9 @@ def test_time_ends_all_workers_at_one_step(workdir, monkeypatch):
 
 
 def test_batches_that_cannot_be_shared(workdir, monkeypatch):
+    from deepdensity_tf.schema import complete_input, read_input
     from deepdensity_tf.train.training_data import TrainingData
     from deepdensity_tf.train.workers import Workers
-    from deepdensity_tf.utils.argcheck import complete_input, read_input
     from deepdensity_tf.utils.errors import InputError
 
     config = complete_input(read_input("input.json"))
@@ -83,9 +83,9 @@ def test_batches_that_cannot_be_shared(workdir, monkeypatch):
 
 
 def test_parts_of_a_batch_make_the_whole(workdir):
+    from deepdensity_tf.schema import complete_input, read_input
     from deepdensity_tf.train.training_data import TrainingData
     from deepdensity_tf.train.workers import Workers
-    from deepdensity_tf.utils.argcheck import complete_input, read_input
 
     config = complete_input(read_input("input.json"))
     whole, *parts = (

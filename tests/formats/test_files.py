@@ -6,15 +6,15 @@ from ase import Atoms
 from ase.calculators.vasp import VaspChargeDensity
 from ase.io.cube import read_cube
 
-from deepdensity_tf.data.formats import read_density
-from deepdensity_tf.data.formats.base import BOHR
-from deepdensity_tf.infer.volumetric import (
+from deepdensity_tf.formats import (
     Grid,
     box_around,
     fft_shape,
     file_format,
+    read_density,
     write_volumetric,
 )
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.utils.errors import InputError
 
 CELL = np.array([[3.1, 0.0, 0.0], [0.4, 4.2, 0.0], [0.3, -0.8, 5.123456789]])
@@ -100,7 +100,7 @@ def test_unknown_kind(tmp_path, atoms, density, name):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a/rho.CUBE", "cube"), ("chgcar.1", "chgcar"), ("CHGCAR.npy", "npy"), ("x.vasp", "chgcar")],
+    [("a/rho.CUBE", "cube"), ("chgcar.1", "vasp"), ("CHGCAR.npy", "npy"), ("x.vasp", "vasp")],
 )
 def test_kind_by_name(name, kind):
     assert file_format(name) == kind

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import numbers, read_text
+from deepdensity_tf.formats.base import numbers, read_text
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:

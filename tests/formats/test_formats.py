@@ -17,8 +17,8 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Chgcar, Poscar
 from scipy.io import FortranFile
 
-from deepdensity_tf.data.formats import read_density
-from deepdensity_tf.data.formats.base import BOHR
+from deepdensity_tf.formats import read_density
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.main import main
 from deepdensity_tf.utils.errors import InputError
 from tests.conftest import gaussian_density

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.formats import Grid
 from deepdensity_tf.utils.errors import InputError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 BOHR = 0.529177210903  # Å, CODATA 2018
 UNITS = {"e/bohr3": BOHR**-3, "e/ang3": 1.0}  # in electrons/Å^3
-_OPENERS: dict[str, Callable] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[bytes, Callable] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}  # by the first bytes: names are often wrong
 
 
 @dataclass(frozen=True)
@@ -37,25 +42,47 @@ class Volumetric:
         return float(self.density.mean() * self.atoms.cell.volume)
 
 
+def read_bytes(path: Path, count: int = -1) -> bytes:
+    """All or the first `count` bytes of a file, plain or compressed by gzip, bzip2 or xz.
+
+    Raises
+    ------
+    InputError
+        Missing, unreadable or damaged.
+    """
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(6)
+        opener = next((open_ for magic, open_ in _OPENERS.items() if start.startswith(magic)), open)
+        with opener(path, "rb") as stream:
+            return stream.read(count)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason})") from None
+
+
 def read_text(path: Path) -> str:
     """Text of a file, plain or compressed by gzip, bzip2 or xz.
+
+    Bytes that are no UTF-8 (comments in Latin-1) come as Latin-1 characters; line ends as \\n.
 
     Raises
     ------
     InputError
         Missing, unreadable, damaged or empty.
     """
-    opener: Callable = _OPENERS.get(path.suffix, open)
+    data = read_bytes(path)
+    if b"\0" in data[:65536]:
+        raise InputError(f"{path}: cannot be read as text (holds binary data)")
     try:
-        with opener(path, "rt", encoding="utf-8") as stream:
-            text = stream.read()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
     if not text.strip():
         raise InputError(f"{path}: empty")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def numbers(text: str, path: Path, what: str, count: int) -> np.ndarray:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import BOHR, Volumetric, make_atoms
+from deepdensity_tf.formats.base import BOHR, Volumetric, make_atoms
+from deepdensity_tf.formats.qe_save import write_save
+from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ class _Coefficients:
     values: np.ndarray  # (1, 2 or 4, ngm) complex: total, magnetisation
 
 
-def read(path: Path) -> list[Volumetric]:
+def _read(path: Path) -> list[Volumetric]:
     """Read the density of a `prefix.save` folder, or of a charge-density file in one.
 
     The magnetisation of a non-collinear calculation is left out.
@@ -126,3 +128,19 @@ def _to_grid(values: np.ndarray, file: _Coefficients, shape: tuple, path: Path) 
     if file.gamma_only:
         grid[tuple(-file.miller.T)] = values.conj()
     return np.fft.ifftn(grid).real * grid.size / BOHR**3
+
+
+def _write(path: Path, atoms, density: np.ndarray, _origin, options) -> None:
+    if options.waves is None:
+        raise InputError(f"{path}: a save folder of pw.x needs the cut-off of the density")
+    write_save(path, atoms, density, options.waves)
+
+
+@FORMATS.register("qe")
+class QuantumEspresso(Format):
+    """Save folders of pw.x."""
+
+    suffixes = (".save",)
+    words = ("CHARGE-DENSITY",)
+    read = staticmethod(_read)
+    write = staticmethod(_write)

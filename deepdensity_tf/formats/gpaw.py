@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import Volumetric
+from deepdensity_tf.formats.base import Volumetric
+from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
 
-def read(path: Path) -> list[Volumetric]:
+def _read(path: Path) -> list[Volumetric]:
     """Read the pseudo density of the coarse grid, stored in electrons/Å^3.
 
     It is smooth inside the augmentation spheres: it integrates to the number of valence electrons
@@ -58,3 +59,12 @@ def _in_real_space(reader) -> bool:
     mode = parameters.get("mode", "fd")
     mode = {"name": mode} if isinstance(mode, str) else mode
     return mode.get("name") != "pw" and mode.get("interpolation") != "fft"
+
+
+@FORMATS.register("gpaw")
+class Gpaw(Format):
+    """GPAW's .gpw files."""
+
+    suffixes = (".gpw",)
+    magic = (b"- of Ulm",)
+    read = staticmethod(_read)

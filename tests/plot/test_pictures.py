@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from deepdensity_tf.infer.pictures import (
+from deepdensity_tf.formats import Grid
+from deepdensity_tf.plot.pictures import (
     learning_curve,
     parity,
     profile,
@@ -11,8 +12,7 @@ from deepdensity_tf.infer.pictures import (
     save_figure,
     slices,
 )
-from deepdensity_tf.infer.sections import Structure, axis_line, plane
-from deepdensity_tf.infer.volumetric import Grid
+from deepdensity_tf.plot.sections import Structure, axis_line, plane
 from deepdensity_tf.utils.errors import InputError
 
 HEADER = "#        step     nmae_val     nmae_trn     loss_trn           lr\n"

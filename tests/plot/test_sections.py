@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from deepdensity_tf.infer.sections import (
+from deepdensity_tf.formats import Grid
+from deepdensity_tf.plot.sections import (
     Structure,
     axis_line,
     bond_line,
@@ -12,7 +13,6 @@ from deepdensity_tf.infer.sections import (
     interpolate,
     plane,
 )
-from deepdensity_tf.infer.volumetric import Grid
 from deepdensity_tf.utils.errors import InputError
 
 SKEW = np.array([[5.0, 0.0, 0.0], [1.5, 4.0, 0.0], [0.5, -1.0, 6.0]])

@@ -1,4 +1,4 @@
-"""NumPy archives."""
+"""NumPy archives, and single arrays (.npy), which are written only."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import UNITS, Volumetric, first_line, make_atoms
+from deepdensity_tf.formats.base import UNITS, Volumetric, first_line, make_atoms
+from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.files import atomic_path
 
 
-def read(path: Path, unit: str | None = None) -> list[Volumetric]:
+def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     """Read density (nx, ny, nz) in electrons/Å^3 or `unit`, coord (natoms, 3), box (3, 3) in Å.
 
     Further keys: symbols or numbers (natoms,), pbc (one or three booleans, true), spin_density.
@@ -58,3 +60,26 @@ def _values(path: Path, key: str, array: np.ndarray, shape: tuple) -> np.ndarray
     if (array.shape != shape and not flat) or (key == "density" and array.ndim != 3):
         raise InputError(f"{path}: {key} has shape {array.shape}, expected {wanted}")
     return array.reshape(shape).astype(np.float64)
+
+
+def _write_array(path: Path, _atoms, values: np.ndarray, *_) -> None:
+    with atomic_path(path) as temporary:
+        np.save(temporary, values)
+
+
+@FORMATS.register("npz")
+class Npz(Format):
+    """NumPy archives with density, coord, box, symbols."""
+
+    suffixes = (".npz",)
+    unit = "e/ang3"
+    read = staticmethod(_read)
+
+
+@FORMATS.register("npy")
+class Npy(Format):
+    """The bare grid in C order: it says nothing of atoms and cell, so it is not read."""
+
+    suffixes = (".npy",)
+    write = staticmethod(_write_array)
+    write_potential = staticmethod(_write_array)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdensity_tf.data.formats.vasp_paw import augmentation_text, matched, read_augmentation
-from deepdensity_tf.infer.volumetric import write_volumetric
+from deepdensity_tf.formats import write_volumetric
+from deepdensity_tf.formats.vasp_paw import augmentation_text, matched, read_augmentation
 from deepdensity_tf.utils.errors import InputError
 
 ATOMS = Atoms("C2H", [[0.1, 0, 0], [2, 2, 2], [3, 0, 1]], cell=np.diag([5.0, 5.5, 6.0]), pbc=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import BOHR
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_folder
 

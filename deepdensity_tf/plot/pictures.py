@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from deepdensity_tf.infer.metrics import density_errors, errors_by_decile
-from deepdensity_tf.infer.sections import Line, Plane
+from deepdensity_tf.plot.sections import Line, Plane
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 

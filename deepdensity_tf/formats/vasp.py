@@ -5,16 +5,25 @@ from __future__ import annotations
 import io
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.data.formats.base import Volumetric, numbers, read_text
+from deepdensity_tf.formats.base import Volumetric, numbers, read_text
+from deepdensity_tf.formats.registry import FORMATS, Format
+from deepdensity_tf.formats.vasp_paw import augmentation_text, matched
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from deepdensity_tf.formats.files import FileOptions
 
 log = logging.getLogger(__name__)
 
 
-def read(path: Path) -> list[Volumetric]:
+def _read(path: Path) -> list[Volumetric]:
     """Read the density, and the spin density where the file holds one.
 
     The file holds density times cell volume, the first index running fastest. PAW augmentation
@@ -59,3 +68,41 @@ def _block(path: Path, lines: list[str], shape: tuple, volume: float) -> np.ndar
     width = max(1, len(lines[0].split())) if lines else 1
     values = numbers(" ".join(lines[: -(-count // width)]), path, "densities", count)
     return values.reshape(shape, order="F") / volume
+
+
+def _write(
+    path: Path,
+    atoms: Atoms,
+    density: np.ndarray,
+    origin: np.ndarray,
+    options: FileOptions,
+) -> None:
+    from ase.calculators.vasp import VaspChargeDensity
+
+    symbols = atoms.get_chemical_symbols()
+    first = {symbol: index for index, symbol in reversed(list(enumerate(symbols)))}
+    grouped = atoms[sorted(range(len(atoms)), key=lambda i: (first[symbols[i]], i))]
+    grouped.positions -= origin
+    charge = VaspChargeDensity(None)
+    charge.atoms, charge.chg = [grouped], [density]
+    if options.augmentation:
+        occupancies, nmatched = matched(options.augmentation, grouped)
+        charge.aug = augmentation_text(occupancies)
+        log.info(
+            "%s: PAW occupancies of %d atoms atom by atom, of %d as means over their element",
+            path.name,
+            nmatched,
+            len(grouped) - nmatched,
+        )
+    with atomic_path(path) as temporary:
+        charge.write(str(temporary), format="chgcar")
+
+
+@FORMATS.register("vasp")
+class Vasp(Format):
+    """VASP's CHGCAR, CHG, AECCAR and PARCHG."""
+
+    suffixes = (".vasp",)
+    words = ("CHG", "AECCAR")
+    read = staticmethod(_read)
+    write = staticmethod(_write)

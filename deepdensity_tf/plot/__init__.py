@@ -1,0 +1,1 @@
+"""Pictures, and the planes and lines they show."""
