@@ -3,35 +3,53 @@
 # make docs      the manual in docs/_build/html
 # make lint      ruff and mypy
 # make install   only the virtual environment with the package in it
+# make tools     what tests, lint and docs need besides
 PYTHON ?= python3
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
+PIP := $(BIN)/python -m pip install --progress-bar off
 
-.PHONY: example test install lint typecheck docs
+.PHONY: example test install tools lint typecheck docs
 
 install: $(VENV)/installed
+
+tools: $(VENV)/tools
+
+# $(call step,WHAT,COMMAND): WHAT on a line, the command's messages to a file that is shown if it
+# fails; a terminal is told every second how long it takes and what happens.
+define step
+@printf '%s ...' "$(1)"; start=$$(date +%s); $(2) >$(VENV)/step.log 2>&1 & \
+while kill -0 $$! 2>/dev/null; do sleep 1; [ -t 1 ] && printf '\r\033[K%s ... %s s  %s' "$(1)" \
+"$$(($$(date +%s) - start))" "$$(tail -n 1 $(VENV)/step.log | tr -d '\r' | cut -c 1-60)"; done; \
+[ -t 1 ] && printf '\r\033[K%s ...' "$(1)"; \
+wait $$! && echo " $$(($$(date +%s) - start)) s" || { echo " failed"; cat $(VENV)/step.log >&2; exit 1; }
+endef
 
 # TensorFlow comes first: its headers are needed to build the op library.
 $(VENV)/installed: pyproject.toml setup.py $(shell find op -type f)
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) found; set PYTHON" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=70.1" wheel
-	$(BIN)/python -m pip install --quiet "tensorflow>=2.16"
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test,lint,docs]"
-	touch $@
+	$(call step,pip and setuptools,$(PIP) --upgrade "pip>=25.1" "setuptools>=77" wheel)
+	$(call step,TensorFlow (600 MB),$(PIP) "tensorflow>=2.16")
+	$(call step,native libraries and deepdensity_tf,$(PIP) --no-build-isolation --editable .)
+	@touch $@
+
+$(VENV)/tools: $(VENV)/installed
+	$(call step,what tests and lint and docs need,$(PIP) --group test --group lint --group docs)
+	@touch $@
 
 example: install
 	PATH="$(BIN):$$PATH" sh examples/ethane/run.sh
 
-test: install
+test: tools
 	$(BIN)/python -m pytest -n 2
 
-lint: install typecheck
+lint: tools typecheck
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-typecheck: install
+typecheck: tools
 	$(BIN)/python -m mypy
 
 # -E: the pages of commands and keys follow the program.
-docs: install
+docs: tools
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m sphinx -E -W --keep-going -b html docs docs/_build/html

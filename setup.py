@@ -13,14 +13,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import setuptools
 from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
-
-try:
-    from setuptools.command.bdist_wheel import bdist_wheel
-except ImportError:  # setuptools before 70.1
-    from wheel.bdist_wheel import bdist_wheel
 
 HERE = Path(__file__).resolve().parent
 FLAGS = [
@@ -135,14 +130,7 @@ class PlatformDistribution(Distribution):
         return True
 
 
-def licence() -> dict[str, str]:
-    """The licence as an SPDX expression, by the name that the setuptools at hand knows."""
-    known = int(setuptools.__version__.split(".")[0]) >= 77
-    return {"license_expression" if known else "license": "LGPL-3.0-or-later"}
-
-
 setup(
-    **licence(),
     distclass=PlatformDistribution,
     cmdclass={"build_py": BuildWithNative, "bdist_wheel": PlatformWheel},
 )

@@ -22,4 +22,10 @@ dd-tf predict -m frozen_model.pb ethane.xyz --spacing 0.2 -o ethane.cube
 dd-tf plot lcurve lcurve.out -o lcurve.png
 dd-tf plot parity -m frozen_model.pb -s data --frames 16: -o parity.png
 dd-tf plot slice -m frozen_model.pb -s data -f 16 -o slice.png
-echo "== pictures: $(pwd)/lcurve.png parity.png slice.png"
+here=$(pwd)
+echo
+echo "== what to look at"
+echo "$here/slice.png   reference, model and difference in a plane"
+echo "$here/parity.png  model against reference, errors by density"
+echo "$here/lcurve.png  how the error fell"
+echo "$here/ethane.cube  the density of a structure file, for VESTA, VMD, ..."
