@@ -27,6 +27,7 @@ COMMANDS = (
     "predict",
     "show",
     "plot",
+    "view",
     "analyze",
     "model-devi",
     "config",
