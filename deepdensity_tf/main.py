@@ -31,6 +31,9 @@ COMMANDS = (
     "analyze",
     "model-devi",
     "config",
+    "doc-train-input",
+    "neighbor-stat",
+    "completion",
 )
 
 _EPILOG = """\

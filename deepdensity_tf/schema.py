@@ -11,6 +11,7 @@ import yaml
 from dargs import Argument
 from dargs.dargs import ArgumentError
 
+from deepdensity_tf.deepmd_input import take_deepmd_input
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.plugin import load_plugins
 
@@ -70,6 +71,7 @@ def complete_input(data: dict, source: str = "input") -> dict:
     """
     schema = training_input()
     data = {key: value for key, value in data.items() if not key.startswith("_")}
+    data = take_deepmd_input(data, source)
     _refuse_unknown(schema, data, source, "")
     data = _with_sections(data)
     try:
@@ -84,6 +86,24 @@ def complete_input(data: dict, source: str = "input") -> dict:
 def describe_input() -> str:
     """Documentation of all keys, as text."""
     return training_input().gen_doc(make_anchor=False)
+
+
+def json_schema() -> dict:
+    """JSON Schema of the input, for editors that check and complete it."""
+    from dargs.json_schema import generate_json_schema
+
+    schema = generate_json_schema(training_input())
+    _close(schema)
+    return {**schema, "title": "Input of dd-tf train"}
+
+
+def _close(schema: dict) -> None:
+    """Let sections have no other keys than those named and comments."""
+    for entry in schema.get("properties", {}).values():
+        _close(entry)
+    if schema.get("properties") and "object" in schema["type"]:
+        schema["patternProperties"] = {"^_": {}}
+        schema["unevaluatedProperties"] = False
 
 
 def training_input() -> Argument:

@@ -6,6 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
+# As DeePMD-kit calls them.
+ATTRIBUTES = ("type-map", "descriptor", "fitting-net", "size")
+
 
 def add_parser(subparsers) -> None:
     """Add `dd-tf show`."""
@@ -14,10 +17,17 @@ def add_parser(subparsers) -> None:
         help="what is in a frozen model",
         description="Print elements, cut-offs, kind, version, number of parameters and training "
         "input of a frozen model.",
-        epilog="example:\n  dd-tf show frozen_model.pb --script",
+        epilog="examples:\n  dd-tf show frozen_model.pb --script\n"
+        "  dd-tf show frozen_model.pb type-map descriptor",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="frozen model")
+    parser.add_argument(
+        "attributes",
+        nargs="*",
+        metavar="WHAT",
+        help=f"only these: {', '.join(ATTRIBUTES)} (all)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, with the training input")
     parser.add_argument("--script", action="store_true", help="print the training input as YAML")
     parser.set_defaults(run=run)
@@ -25,8 +35,12 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
+    from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.log import import_tensorflow
 
+    for name in args.attributes:
+        if name not in ATTRIBUTES:
+            raise InputError(f"show: found {name!r}, expected one of {', '.join(ATTRIBUTES)}")
     import_tensorflow()
     from deepdensity_tf.infer.deep_density import DeepDensity
 
@@ -41,14 +55,35 @@ def run(args: argparse.Namespace) -> None:
         "model_version": model.model_version,
         **model.info,
     }
-    if args.json:
+    if args.attributes:
+        _print_attributes(_attributes(facts, model.training_script, args.attributes), args.json)
+    elif args.json:
         print(json.dumps({**facts, "training_script": model.training_script}, indent=2))
     else:
         print(_describe(facts, model.training_script))
-    if args.script and not args.json:
+    if args.script and not args.json and not args.attributes:
         import yaml
 
         print(f"\n{yaml.safe_dump(model.training_script, sort_keys=False)}", end="")
+
+
+def _attributes(facts: dict, script: dict, names: list[str]) -> dict:
+    """What was asked for by name."""
+    values = {
+        "type-map": facts["type_map"],
+        "descriptor": script["model"]["descriptor"],
+        "fitting-net": script["model"]["fitting_net"],
+        "size": facts.get("nparameters"),
+    }
+    return {name: values[name] for name in names}
+
+
+def _print_attributes(values: dict, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(values, indent=2))
+        return
+    for name, value in values.items():
+        print(f"{name}: {json.dumps(value)}")
 
 
 def _describe(facts: dict, script: dict) -> str:

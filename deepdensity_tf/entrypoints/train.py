@@ -33,6 +33,9 @@ def add_parser(subparsers) -> None:
         "--output", default="out.json", metavar="FILE", help="completed input (out.json)"
     )
     parser.add_argument("--keys", action="store_true", help="print all keys of the input and stop")
+    parser.add_argument(
+        "--schema", action="store_true", help="print a JSON Schema of the input and stop"
+    )
     parser.set_defaults(run=run)
 
 
@@ -41,11 +44,14 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.utils.log import import_tensorflow
 
     import_tensorflow()
-    from deepdensity_tf.schema import complete_input, describe_input, read_input
+    from deepdensity_tf.schema import complete_input, describe_input, json_schema, read_input
     from deepdensity_tf.utils.errors import InputError
 
     if args.keys:
         print(describe_input())
+        return
+    if args.schema:
+        print(json.dumps(json_schema(), indent=2))
         return
     if args.input is None:
         raise InputError("dd-tf train: no input given, expected a file such as input.json")

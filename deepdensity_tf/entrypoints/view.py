@@ -29,7 +29,8 @@ examples:
   dd-tf view -m frozen_model.pb POSCAR --spacing 0.2 -o predicted.html
   dd-tf view -m frozen_model.pb data/ethane -f 32 -o frame.html --png frame.png
 
-The page (rho.html, say) needs no network. Drag rotates; the slider moves the surface; clicks on two points (atoms
+The page (rho.html, say) needs no network. Drag rotates; the slider moves the surface; clicks on two
+points (atoms
 or places on a surface) draw the profile between them. Grids finer than 64^3 are shown coarser.
 """
 

@@ -1,0 +1,55 @@
+"""What a cut-off takes in: distances and numbers of neighbours in data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdensity_tf.utils.ops import neighbor_list
+from deepdensity_tf.utils.progress import track
+
+if TYPE_CHECKING:
+    from deepdensity_tf.data.system import DensitySystem, Frame
+
+
+def neighbor_statistics(systems: Sequence[DensitySystem], rcut: float) -> dict:
+    """Shortest distance and largest numbers of neighbours over all frames.
+
+    Parameters
+    ----------
+    systems : sequence of DensitySystem
+        All with the same types.
+    rcut : float
+        Cut-off, Å.
+
+    Returns
+    -------
+    dict
+        min_nbor_dist, Å (None without any pair within the cut-off), and max_nbor_size: the largest
+        number of neighbours of each element, periodic images counted.
+    """
+    type_map = list(systems[0].type_map)
+    shortest, largest = np.inf, np.zeros(len(type_map), dtype=int)
+    with track(sum(system.nframes for system in systems), "counting", "frames") as advance:
+        for system in systems:
+            for index in range(system.nframes):
+                distance, counts = _of_frame(system.frame(index), rcut, len(type_map))
+                shortest, largest = min(shortest, distance), np.maximum(largest, counts)
+                advance()
+    return {
+        "min_nbor_dist": float(shortest) if np.isfinite(shortest) else None,
+        "max_nbor_size": dict(zip(type_map, largest.tolist(), strict=True)),
+    }
+
+
+def _of_frame(frame: Frame, rcut: float, ntypes: int) -> tuple[float, np.ndarray]:
+    coord = np.asarray(frame.coord, dtype=np.float64).reshape(-1, 3)
+    splits = np.array([0, len(coord)], dtype=np.int32)
+    box = np.reshape(frame.model_box, (1, 9)) if frame.pbc else np.zeros((1, 9))
+    centre, atom, disp = neighbor_list(coord, splits, coord, splits, box, rcut, skip_self=True)
+    counts = np.zeros((len(coord), ntypes), dtype=int)
+    np.add.at(counts, (centre.numpy(), np.asarray(frame.atype)[atom.numpy()]), 1)
+    distances = np.linalg.norm(disp.numpy(), axis=1)
+    return distances.min(initial=np.inf), counts.max(axis=0, initial=0)
