@@ -15,8 +15,9 @@ project = "deepdensity_tf"
 author = "The deepdensity_tf developers"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.mathjax", "dargs.sphinx"]
+extensions = ["myst_parser", "mathml", "dargs.sphinx"]
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+html_math_renderer = "mathml"
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "generated/accuracy.md"]
 html_theme = "furo"

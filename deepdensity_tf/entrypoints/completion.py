@@ -83,7 +83,7 @@ def _parsers(commands: argparse._SubParsersAction, above: str = "") -> Iterator[
 
 def _words(parser: argparse.ArgumentParser) -> list[str]:
     """Options, names of sub-commands and values of arguments."""
-    words = []
+    words: list[str] = []
     for action in parser._actions:
         words += action.option_strings or [str(choice) for choice in action.choices or ()]
     return words

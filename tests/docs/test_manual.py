@@ -261,5 +261,10 @@ def test_manual_builds_without_warnings(tmp_path):
         text=True,
     )
     assert result.returncode == 0, result.stderr
+    # Equations need no network, and every one was understood.
+    theory = (tmp_path / "html" / "theory.html").read_text()
+    assert theory.count("<math") > 30 and "\\frac" not in theory and "\\rho" not in theory
+    for page in (tmp_path / "html").rglob("*.html"):
+        assert not re.search(r'<(script|link|img)[^>]*(src|href)="https?:', page.read_text()), page
     keys = (tmp_path / "html" / "keys.html").read_text()
     assert "uniform_fraction" in keys and "rcut_smth" in keys
