@@ -2,14 +2,16 @@
 # make test      all tests
 # make docs      the manual in docs/_build/html
 # make lint      ruff and mypy
+# make wheel     in dist/, for Linux machines whose glibc is at least GLIBC
 # make install   only the virtual environment with the package in it
 # make tools     what tests, lint and docs need besides
 PYTHON ?= python3
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip install --progress-bar off
+PIP_WHEEL := $(BIN)/python -m pip wheel --no-deps --no-build-isolation -w build/wheel .
 
-.PHONY: example test install tools lint typecheck docs
+.PHONY: example test install tools lint typecheck docs wheel
 
 install: $(VENV)/installed
 
@@ -53,3 +55,15 @@ typecheck: tools
 # -E: the pages of commands and keys follow the program.
 docs: tools
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m sphinx -E -W --keep-going -b html docs docs/_build/html
+
+# Zig's compiler is told which glibc it links against: the wheel runs on older systems than this
+# one. TensorFlow's libraries come with TensorFlow.
+GLIBC ?= 2.28
+ZIG := $(BIN)/python -m ziglang c++ -target $(shell uname -m)-linux-gnu.$(GLIBC) -s
+
+wheel: install
+	$(call step,tools of the wheel,$(PIP) --group wheel)
+	rm -rf build
+	$(call step,native libraries by Zig,CXX="$(ZIG)" $(PIP_WHEEL))
+	PATH="$(BIN):$$PATH" auditwheel repair --plat manylinux_$(subst .,_,$(GLIBC))_$(shell uname -m) \
+	--exclude 'libtensorflow*' -w dist build/wheel/deepdensity_tf-*.whl

@@ -7,6 +7,7 @@ when building, and the result works with every version from 2.16 on.
 
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -43,21 +44,20 @@ def tensorflow_folder() -> Path:
     return folder
 
 
-def compiler() -> str:
-    """The C++ compiler: $CXX, or the first of the usual names."""
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "c++"]
-    for name in names:
-        if shutil.which(name):
-            return name
-    sys.exit(
-        f"deepdensity_tf: no C++ compiler found (tried {', '.join(names)}); install g++ or set CXX"
-    )
+def compiler() -> list[str]:
+    """The C++ compiler: $CXX, which may bring options, or the first of the usual names."""
+    given = shlex.split(os.environ.get("CXX", ""))
+    for command in [given] if given else [["g++"], ["clang++"], ["c++"]]:
+        if shutil.which(command[0]):
+            return command
+    tried = given[0] if given else "g++, clang++, c++"
+    sys.exit(f"deepdensity_tf: no C++ compiler found (tried {tried}); install g++ or set CXX")
 
 
 def compile_library(target: Path, sources: list[Path], options: list[str]) -> None:
     """Compile C++ sources to the shared library `target`."""
     folder = tensorflow_folder()
-    command = [compiler(), *FLAGS, f"-I{folder / 'include'}", *map(str, sorted(sources))]
+    command = [*compiler(), *FLAGS, f"-I{folder / 'include'}", *map(str, sorted(sources))]
     command += ["-o", str(target), f"-L{folder}", *options]
     target.parent.mkdir(parents=True, exist_ok=True)
     result = subprocess.run(command, capture_output=True, text=True)
