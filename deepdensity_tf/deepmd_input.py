@@ -40,7 +40,7 @@ _ONE_SEED = _Key("training.seed is the seed of all", _always)
 _NO_SCALE = _Key("the nets have no such scale", _always)
 _ACTIVATION = _Key("leave it out, activations are fixed")
 _PRECISION = _Key("write model.precision, float32 or float64", _one_of("default"))
-_LCURVE = _Key("lcurve.out has the figures: dd-tf plot lcurve", _always)
+_LCURVE = _Key("dd-tf plot lcurve --follow shows the training", _always)
 _DRAWN = _Key(
     "leave it out, systems are drawn as they have frames",
     _one_of("prob_sys_size", None),

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _EPILOG = """\
 examples:
   dd-tf plot lcurve lcurve.out -o lcurve.png
+  dd-tf plot lcurve --follow -o lcurve.html
   dd-tf plot parity -m frozen_model.pb -s data/ethane --frames 32: -o parity.png
   dd-tf plot slice -m frozen_model.pb -s data/ethane -f 32 -o slice.png
   dd-tf plot line -m frozen_model.pb -s data/ethane -f 32 --bond 0 1 -o line.png
@@ -51,8 +52,13 @@ def add_parser(subparsers) -> None:
 def _add_lcurve(kinds) -> None:
     parser = kinds.add_parser("lcurve", help="error, loss and learning rate against the step")
     parser.add_argument("lcurve", nargs="?", default="lcurve.out", help="(lcurve.out)")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="keep a page (.html) up to date while a training runs, until interrupted",
+    )
     _add_output(parser, "lcurve.png")
-    parser.set_defaults(run=run, draw=_lcurve)
+    parser.set_defaults(run=_run_lcurve, draw=_lcurve)
 
 
 def _add_parity(kinds) -> None:
@@ -117,6 +123,23 @@ def run(args: argparse.Namespace) -> None:
     check_picture(args.output)
     save_figure(args.draw(args), args.output)
     log.info("%s: written", args.output)
+
+
+def _run_lcurve(args: argparse.Namespace) -> None:
+    if not args.follow:
+        run(args)
+        return
+    from deepdensity_tf.plot.live import follow
+    from deepdensity_tf.utils.errors import InputError
+
+    output = "lcurve.html" if args.output == "lcurve.png" else args.output
+    if not output.endswith(".html"):
+        raise InputError(f"{output}: --follow writes a page, expected a name that ends in .html")
+    log.info("%s: open it in a browser; Ctrl-C ends this command", output)
+    try:
+        follow(args.lcurve, output)
+    except KeyboardInterrupt:
+        log.info("%s: no longer followed", output)
 
 
 def _lcurve(args: argparse.Namespace):
