@@ -251,7 +251,8 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
                 int,
                 optional=True,
                 default=batch_size,
-                doc="Frames a batch; for validation: frames in all, 0 for every frame.",
+                doc="Frames a batch; for validation: frames in all, always the same, spread at "
+                "random over all systems; 0: every frame.",
             ),
             Argument(
                 "numb_points", int, optional=True, default=numb_points, doc="Points of each frame."
@@ -261,8 +262,8 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
                 float,
                 optional=True,
                 default=0.5,
-                doc="Share of points drawn uniformly; the rest follows the density. Weights keep "
-                "the loss unbiased.",
+                doc="Share of points drawn uniformly; the rest follows the density. Weights make "
+                "sums over points unbiased.",
             ),
         ],
         optional=optional,

@@ -23,6 +23,7 @@ class Sample(NamedTuple):
     density: np.ndarray  # (npoints, ndensity) float64, electrons/Å^3
     weight: np.ndarray  # (npoints,) float64; sums over a frame's points estimate its mean
     volume: np.ndarray  # (nframes,) float64, Å^3; 0 for loose points
+    electrons: np.ndarray  # (nframes,) float64, of the whole frame; 0 where not known
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def assemble(
             [(frame.volume_element or 0.0) * len(frame.density) for frame in frames],
             dtype=np.float64,
         ),
+        electrons=np.array([frame.electrons or 0.0 for frame in frames], dtype=np.float64),
     )
 
 

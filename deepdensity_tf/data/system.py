@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ class Frame:
             return None
         return float(abs(np.linalg.det(self.box)) / len(self.density))
 
-    @property
+    @cached_property
     def electrons(self) -> float | None:
         """Integral of the density over the grid; None for loose points."""
         if self.volume_element is None:

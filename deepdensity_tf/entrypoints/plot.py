@@ -204,8 +204,8 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
     """Atoms, densities of model and reference on the grid, and a name with the NMAE."""
     import numpy as np
 
-    from deepdensity_tf.infer.frames import choose_frames, predict_frame, structure_of
-    from deepdensity_tf.infer.metrics import density_errors
+    from deepdensity_tf.infer.frames import add_frame_errors, choose_frames, structure_of
+    from deepdensity_tf.infer.metrics import Errors
     from deepdensity_tf.utils.errors import InputError
 
     model = load_model(args.model)
@@ -217,8 +217,8 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
     label = f"{chosen[0].name}, frame {index}"
     if frame.grid_shape is None:
         raise InputError(f"{args.system}: frame {index} has loose points, expected a full grid")
-    pred, ref = predict_frame(model, frame), np.ravel(frame.density)
-    errors = density_errors(pred, ref, frame.volume_element, label)
+    errors, pred = add_frame_errors(Errors(), model, frame, label)
+    ref = np.ravel(frame.density)
     structure = structure_of(frame, model.type_map)
     shape = structure.grid.shape
     ref = ref.astype(np.float64)

@@ -90,6 +90,8 @@ def format_report(report: dict, list_frames: bool = False) -> str:
 
 def _frame_table(frames: list[dict]) -> str:
     header = ["system", "frame", "NMAE %", "MAE", "RMSE", "max error", "electrons", "reference"]
+    spin = any(entry["spin_nmae"] is not None for entry in frames)
+    header += ["spin NMAE %"] if spin else []
     rows = [
         [
             entry["system"],
@@ -100,6 +102,7 @@ def _frame_table(frames: list[dict]) -> str:
             f"{entry['max_error']:.3e}",
             _number(entry["electrons_pred"]),
             _number(entry["electrons_ref"]),
+            *([_number(entry["spin_nmae"])] if spin else []),
         ]
         for entry in frames
     ]
@@ -108,7 +111,8 @@ def _frame_table(frames: list[dict]) -> str:
 
 def _system_table(report: dict) -> str:
     header = ["system", "frames", "NMAE %", "of sums", "median", "worst", "MAE", "RMSE"]
-    header += ["max error", "|electron error|"]
+    spin = report["all"]["spin_nmae"] is not None
+    header += ["max error", "|electron error|", *(["spin NMAE %"] if spin else [])]
     entries = report["systems"]
     if len(entries) > 1:
         entries = [*entries, {"system": "all", **report["all"]}]
@@ -124,6 +128,7 @@ def _system_table(report: dict) -> str:
             f"{entry['rmse']:.3e}",
             f"{entry['max_error']:.3e}",
             _number(entry["electrons_mae"]),
+            *([_number(entry["spin_nmae"])] if spin else []),
         ]
         for entry in entries
     ]

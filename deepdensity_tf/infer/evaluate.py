@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.infer.frames import Chosen, predict_frame
+from deepdensity_tf.infer.frames import Chosen, add_frame_errors
 from deepdensity_tf.infer.metrics import (
     NMAE_DEFINITION,
-    density_errors,
+    Errors,
     errors_by_decile,
     merge_deciles,
     summarise,
@@ -52,21 +52,20 @@ def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = 
     with track(total, "testing", "frames") as advance:
         for entry in chosen:
             with _detail_file(detail, entry.name) as keep:
-                errors = []
+                errors = Errors()
                 for index in entry.indices:
                     frame = entry.system.frame(index)
-                    pred, ref = predict_frame(model, frame), np.asarray(frame.density)
                     label = f"{entry.name} frame {index}"
-                    error = density_errors(pred, ref, frame.volume_element, label)
-                    errors.append({"system": entry.name, "frame": index, **error})
+                    error, pred = add_frame_errors(errors, model, frame, label)
+                    frames.append({"system": entry.name, "frame": index, **error})
+                    ref = np.asarray(frame.density)
                     if ref.size >= 10:
                         tables.append(errors_by_decile(pred, ref))
                     shape = (-1,) if frame.grid_shape is None else tuple(frame.grid_shape)
                     keep(index, pred.reshape(shape), ref.reshape(shape))
                     advance(nmae=error["nmae"])
-            frames += errors
             path = str(entry.system.path)
-            systems.append({"system": entry.name, "path": path, **summarise(errors)})
+            systems.append({"system": entry.name, "path": path, **errors.result()})
     return {
         "definition": NMAE_DEFINITION,
         "frames": frames,

@@ -16,6 +16,7 @@ from deepdensity_tf.plot.sections import Structure
 if TYPE_CHECKING:
     from deepdensity_tf.data.system import DensitySystem, Frame
     from deepdensity_tf.infer.deep_density import DeepDensity
+    from deepdensity_tf.infer.metrics import Errors
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,42 @@ def _names(systems: Sequence[DensitySystem]) -> list[str]:
 
 
 def predict_frame(
-    model: DeepDensity, frame: Frame, progress: Callable[[int, int], None] | None = None
+    model: DeepDensity,
+    frame: Frame,
+    progress: Callable[[int, int], None] | None = None,
+    spin: bool = False,
 ) -> np.ndarray:
-    """Density of the model at the points of a frame, (npoints,), electrons/Å^3."""
+    """(Spin) density of the model at the points of a frame, (npoints,), electrons/Å^3."""
     if frame.grid_shape is None:
         box = frame.model_box if frame.pbc else None
-        return model.eval(frame.coord, box, frame.atype, frame.points())
+        evaluate = model.eval_spin if spin else model.eval
+        return evaluate(frame.coord, box, frame.atype, frame.points())
     shape, pbc = tuple(frame.grid_shape), frame.pbc
-    return model.eval_grid(frame.coord, frame.box, frame.atype, shape, pbc, progress).ravel()
+    return model.eval_grid(frame.coord, frame.box, frame.atype, shape, pbc, progress, spin).ravel()
+
+
+def exact_electrons(model: DeepDensity, frame: Frame) -> float | None:
+    """Integral of the model's density over space; None where there is no exact one."""
+    valence = model.training_script["model"].get("electrons")
+    if valence:
+        return float(np.sum(np.take(valence, frame.atype)))
+    if not model.has_electrons:
+        return None
+    box = frame.model_box if frame.pbc else None
+    return float(model.eval_electrons(frame.coord, box, frame.atype)[0])
+
+
+def add_frame_errors(
+    errors: Errors, model: DeepDensity, frame: Frame, label: str
+) -> tuple[dict, np.ndarray]:
+    """Add what a model says of a frame to `errors`; the frame's errors and the density."""
+    pred = predict_frame(model, frame)
+    spin = None
+    if model.has_spin and frame.spin_density is not None:
+        spin = (predict_frame(model, frame, spin=True), np.asarray(frame.spin_density))
+    electrons = exact_electrons(model, frame)
+    ref = np.asarray(frame.density)
+    return errors.add_frame(pred, ref, frame.volume_element, label, spin, electrons), pred
 
 
 def structure_of(frame: Frame, type_map: Sequence[str]) -> Structure:

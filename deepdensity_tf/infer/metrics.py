@@ -11,8 +11,55 @@ from deepdensity_tf.utils.errors import InputError
 NMAE_DEFINITION = "NMAE = 100 sum|rho_model - rho_ref| / sum|rho_ref| over the points, in percent"
 
 
+class Errors:
+    """Errors of structures, added one after the other: of training, validation, test and plots.
+
+    Memory holds some numbers a structure, never its points. `frames` has a dict for each, see
+    `density_errors`.
+    """
+
+    def __init__(self):
+        self.frames: list[dict] = []
+
+    def add(self, predicted, sample, electrons=None) -> None:
+        """Add the frames of a sample, whatever the numbers are.
+
+        Parameters
+        ----------
+        predicted : array_like
+            (npoints, ndensity), electrons/Å^3.
+        sample : Sample
+            Reference, weights, volumes and electrons of the same points.
+        electrons : array_like, optional
+            (nframes,) exact integrals of the model; without them charges are those of the points.
+        """
+        predicted, reference = np.asarray(predicted), np.asarray(sample.density)
+        for index, volume in enumerate(sample.volume):
+            part = slice(*sample.point_splits[index : index + 2])
+            known = electrons is not None and sample.electrons[index] > 0
+            exact = (float(electrons[index]), float(sample.electrons[index])) if known else None
+            error = _frame_errors(
+                predicted[part].T, reference[part].T, sample.weight[part], float(volume), exact
+            )
+            self.frames.append({"label": "", "sampled": True, **error})
+
+    def add_frame(self, *args, **kwargs) -> dict:
+        """Add the checked errors of one structure (see `density_errors`) and return them."""
+        self.frames.append(density_errors(*args, **kwargs))
+        return self.frames[-1]
+
+    def result(self) -> dict:
+        """Errors of all (see `summarise`)."""
+        return summarise(self.frames)
+
+
 def density_errors(
-    pred: np.ndarray, ref: np.ndarray, volume_element: float | None, label: str = ""
+    pred: np.ndarray,
+    ref: np.ndarray,
+    volume_element: float | None,
+    label: str = "",
+    spin: tuple[np.ndarray, np.ndarray] | None = None,
+    electrons: float | None = None,
 ) -> dict:
     """Errors of the density of one structure.
 
@@ -26,13 +73,19 @@ def density_errors(
         are no electrons to count then, and the NMAE is an estimate.
     label : str
         Name of the structure, kept in the result and used in messages.
+    spin : tuple of ndarray, optional
+        Spin densities of the model and of the reference, shaped alike.
+    electrons : float, optional
+        Exact integral of the model's density; without it, the sum over the grid.
 
     Returns
     -------
     dict
-        ``label``; ``npoints``; ``sampled`` (bool); ``nmae`` (percent); ``mae``, ``rmse``,
+        ``label``; ``npoints``; ``sampled`` (bool); ``nmae`` (percent); ``spin_nmae`` (percent:
+        100 sum|error of the spin density| / sum|rho_ref|; None without spin); ``mae``, ``rmse``,
         ``max_error`` (electrons/Å^3); ``abs_error_sum``, ``abs_ref_sum`` (the two sums of the
-        NMAE); ``electrons_pred``, ``electrons_ref``, ``electrons_error`` (None if `sampled`).
+        NMAE); ``electrons_pred``, ``electrons_ref``, ``electrons_error`` (None if `sampled`);
+        ``charge_error`` (percent, absolute).
 
     Raises
     ------
@@ -40,27 +93,60 @@ def density_errors(
         Shapes differ, no points, numbers that are not finite, or a reference that is 0
         everywhere.
     """
-    pred, ref = _checked(pred, ref, label)
-    error = np.abs(pred - ref)
-    abs_error_sum, abs_ref_sum = float(error.sum()), float(np.abs(ref).sum())
-    if abs_ref_sum == 0:
+    pairs = [_checked(pred, ref, label)]
+    if spin is not None:
+        pairs.append(_checked(*spin, f"{label or 'density'}, spin"))
+    if not pairs[0][1].any():
         raise InputError(f"{label or 'density'}: the reference is 0 everywhere, it has no NMAE")
     sampled = volume_element is None
-    electrons_pred = None if sampled else float(pred.sum() * volume_element)
-    electrons_ref = None if sampled else float(ref.sum() * volume_element)
+    npoints, exact = ref.size, None
+    if electrons is not None and not sampled:
+        exact = (electrons, float(pairs[0][1].sum() * volume_element))
+    volume = None if sampled else npoints * volume_element
+    error = _frame_errors(*zip(*pairs, strict=True), None, volume, exact)
+    return {"label": label, "sampled": sampled, **error}
+
+
+def _frame_errors(pred, ref, weight, volume, electrons) -> dict:
+    """Sums over the points of a frame.
+
+    Parameters
+    ----------
+    pred, ref : sequence of ndarray
+        (npoints,) density and, if any, spin density.
+    weight : ndarray or None
+        (npoints,) whose sums over points are means; None: all points the same.
+    volume : float or None
+        Of the frame, Å^3.
+    electrons : tuple of float or None
+        Of model and reference; None: those of the points.
+    """
+    npoints = len(ref[0])
+
+    def total(values: np.ndarray) -> float:
+        return float(values.sum() if weight is None else npoints * (weight @ values))
+
+    error = np.abs(pred[0] - ref[0])
+    abs_error_sum, abs_ref_sum = total(error), total(np.abs(ref[0]))
+    if electrons is None and weight is None and volume is not None:
+        electrons = tuple(total(values[0]) * volume / npoints for values in (pred, ref))
+    of_model, of_reference = electrons or (None, None)
+    missing = None if electrons is None else of_model - of_reference
+    charge = total(pred[0] - ref[0]) / abs_ref_sum if electrons is None else missing / of_reference
+    spin = 100 * total(np.abs(pred[1] - ref[1])) / abs_ref_sum if len(ref) > 1 else None
     return {
-        "label": label,
-        "npoints": ref.size,
-        "sampled": sampled,
+        "npoints": npoints,
         "nmae": 100 * abs_error_sum / abs_ref_sum,
-        "mae": abs_error_sum / ref.size,
-        "rmse": float(np.sqrt(np.mean(error**2))),
+        "spin_nmae": spin,
+        "mae": abs_error_sum / npoints,
+        "rmse": float(np.sqrt(total(error**2) / npoints)),
         "max_error": float(error.max()),
         "abs_error_sum": abs_error_sum,
         "abs_ref_sum": abs_ref_sum,
-        "electrons_pred": electrons_pred,
-        "electrons_ref": electrons_ref,
-        "electrons_error": None if sampled else electrons_pred - electrons_ref,
+        "electrons_pred": of_model,
+        "electrons_ref": of_reference,
+        "electrons_error": missing,
+        "charge_error": 100 * abs(charge),
     }
 
 
@@ -79,13 +165,15 @@ def summarise(errors: Sequence[dict]) -> dict:
         structures), ``nmae_of_sums`` (100 times ratio of the sums over all points),
         ``nmae_median``, ``nmae_worst`` with its label ``worst`` (percent); ``mae``, ``rmse``
         (over all points), ``max_error`` (electrons/Å^3); ``electrons_mae``,
-        ``electrons_max_error`` (of the structures with a full grid; None without any).
+        ``electrons_max_error`` (of the structures whose electrons are known; None without any);
+        ``spin_nmae`` (None without spin), ``charge_error`` (percent), means over structures.
     """
     nmae = np.array([entry["nmae"] for entry in errors])
     npoints = np.array([entry["npoints"] for entry in errors], dtype=float)
     error_sum = sum(entry["abs_error_sum"] for entry in errors)
     worst = errors[int(nmae.argmax())]
-    electrons = np.abs([e["electrons_error"] for e in errors if not e["sampled"]])
+    electrons = [abs(e["electrons_error"]) for e in errors if e["electrons_error"] is not None]
+    spin = [entry["spin_nmae"] for entry in errors if entry["spin_nmae"] is not None]
     return {
         "nframes": len(errors),
         "npoints": int(npoints.sum()),
@@ -98,8 +186,10 @@ def summarise(errors: Sequence[dict]) -> dict:
         "mae": error_sum / float(npoints.sum()),
         "rmse": float(np.sqrt(np.average([e["rmse"] ** 2 for e in errors], weights=npoints))),
         "max_error": max(entry["max_error"] for entry in errors),
-        "electrons_mae": float(electrons.mean()) if len(electrons) else None,
-        "electrons_max_error": float(electrons.max()) if len(electrons) else None,
+        "electrons_mae": float(np.mean(electrons)) if electrons else None,
+        "electrons_max_error": max(electrons, default=None),
+        "spin_nmae": float(np.mean(spin)) if spin else None,
+        "charge_error": float(np.mean([entry["charge_error"] for entry in errors])),
     }
 
 

@@ -13,7 +13,7 @@ class FrameErrors(NamedTuple):
 
     absolute: tf.Tensor  # sum |error| / sum |reference|
     squared: tf.Tensor  # mean squared error / (mean reference)^2
-    charge: tf.Tensor  # relative error of the integrated charge
+    charge: tf.Tensor  # relative error of the integrated charge, exact where that is known
     spin: tf.Tensor  # sum |error of spin density| / sum |reference density|
 
 
@@ -39,7 +39,8 @@ def arguments() -> list[Argument]:
             float,
             optional=True,
             default=0.0,
-            doc="Prefactor of the relative error of the integrated charge.",
+            doc="Prefactor of the relative error of the integrated charge, which is exact with "
+            "fitting type expansion on full grids, else that of the points.",
         ),
         Argument(
             "pref_spin",
@@ -63,7 +64,7 @@ class DensityLoss:
     def __init__(self, config: dict):
         self._config = config
 
-    def errors(self, predicted, sample) -> FrameErrors:
+    def errors(self, predicted, sample, electrons=None) -> FrameErrors:
         """Errors of each frame of a batch.
 
         Parameters
@@ -72,6 +73,8 @@ class DensityLoss:
             (npoints, ndensity) float64, electrons/Å^3.
         sample : Sample
             The batch with its reference and weights.
+        electrons : tf.Tensor, optional
+            (nframes,) exact integrals of the model.
         """
         splits = tf.cast(sample.point_splits, tf.int64)
         nframes = tf.shape(splits)[0] - 1
@@ -82,21 +85,25 @@ class DensityLoss:
 
         difference = predicted - sample.density
         reference = mean(tf.abs(sample.density[:, 0])) + 1e-30
-        spin = mean(tf.abs(difference[:, 1])) if difference.shape[1] == 2 else 0 * reference
+        spin = mean(tf.abs(difference[:, 1])) if predicted.shape[1] == 2 else 0 * reference
+        charge = tf.abs(mean(difference[:, 0])) / reference
+        if electrons is not None:
+            known = sample.electrons > 0
+            wanted = tf.where(known, sample.electrons, tf.ones_like(reference))
+            charge = tf.where(known, tf.abs(electrons - wanted) / wanted, charge)
         return FrameErrors(
             absolute=mean(tf.abs(difference[:, 0])) / reference,
             squared=mean(difference[:, 0] ** 2) / reference**2,
-            charge=tf.abs(mean(difference[:, 0])) / reference,
+            charge=charge,
             spin=spin / reference,
         )
 
     def __call__(self, errors: FrameErrors):
         """The loss of a batch, a scalar."""
-        config = self._config
-        terms = (
-            config["pref_abs"] * errors.absolute
-            + config["pref_sq"] * errors.squared
-            + config["pref_charge"] * errors.charge
-            + config["pref_spin"] * errors.spin
+        factors = (
+            (self._config["pref_abs"], errors.absolute),
+            (self._config["pref_sq"], errors.squared),
+            (self._config["pref_charge"], errors.charge),
+            (self._config["pref_spin"], errors.spin),
         )
-        return tf.reduce_mean(terms)
+        return tf.reduce_mean(sum(factor * error for factor, error in factors if factor))

@@ -14,6 +14,7 @@ from deepdensity_tf import __version__
 from deepdensity_tf.model import DensityModel
 from deepdensity_tf.schema import complete_input
 from deepdensity_tf.train.optimizer import AveragedAdam, BestWeights
+from deepdensity_tf.train.window import window_variable
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
@@ -28,7 +29,7 @@ _UNKNOWN = "unknown"  # data of checkpoints written before checksums were kept
 
 
 class TrainingState:
-    """All that training changes: weights, optimizer, best weights so far, time spent.
+    """All that training changes: weights, optimizer, best weights, means to show, time spent.
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ class TrainingState:
             self.model.trainable_variables, run["ema_decay"], run["gradient_max_norm"]
         )
         self.best = BestWeights(self.optimizer.average)
+        self.window = window_variable()
         self.elapsed = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
     @property
@@ -80,7 +82,11 @@ class CheckpointFolder:
     def __init__(self, path: str | Path, state: TrainingState):
         self.path = Path(path)
         self._checkpoint = tf.train.Checkpoint(
-            model=state.model, optimizer=state.optimizer, best=state.best, elapsed=state.elapsed
+            model=state.model,
+            optimizer=state.optimizer,
+            best=state.best,
+            window=state.window,
+            elapsed=state.elapsed,
         )
         try:
             self._manager = tf.train.CheckpointManager(

@@ -98,11 +98,11 @@ class AveragedAdam(tf.Module):
         )
 
     @contextmanager
-    def averaged(self, weights: Sequence[tf.Variable] | None = None) -> Iterator[None]:
-        """Within it, the weights are their average, or those given."""
+    def using(self, weights: Sequence[tf.Variable]) -> Iterator[None]:
+        """Within it, the weights are those given, such as their average."""
         kept = [tf.identity(variable) for variable in self._variables]
         try:
-            for variable, weight in zip(self._variables, weights or self.average, strict=True):
+            for variable, weight in zip(self._variables, weights, strict=True):
                 variable.assign(weight)
             yield
         finally:

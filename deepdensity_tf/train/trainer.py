@@ -15,7 +15,7 @@ from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch
 from deepdensity_tf.model.statistics import initialise_statistics
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
-from deepdensity_tf.train.lcurve import LearningCurve
+from deepdensity_tf.train.display import Display
 from deepdensity_tf.train.schedule import LearningRate
 from deepdensity_tf.train.training_data import TrainingData
 from deepdensity_tf.train.workers import Workers, average_over_workers
@@ -40,6 +40,7 @@ _SIGNATURE = Sample(
     density=tf.TensorSpec([None, None], tf.float64),
     weight=tf.TensorSpec([None], tf.float64),
     volume=tf.TensorSpec([None], tf.float64),
+    electrons=tf.TensorSpec([None], tf.float64),
 )
 
 
@@ -108,7 +109,10 @@ class Trainer:
                 tf.TensorSpec([], tf.float64),
             ],
         )
-        self._test_function = tf.function(self._test_step, input_signature=list(_SIGNATURE))
+        self._predict_function = tf.function(
+            lambda *arguments: self._densities(Batch(*arguments)),
+            input_signature=list(_batch_of(_SIGNATURE)),
+        )
 
     def initialise(self) -> None:
         """Statistics of a fresh model."""
@@ -132,7 +136,7 @@ class Trainer:
         state, run = self._state, self._run
         # Traced before the clock starts: max_time counts training.
         self._step_function.get_concrete_function()
-        self._test_function.get_concrete_function()
+        self._predict_function.get_concrete_function()
         progress = _Progress(
             run["numb_steps"],
             run["max_time"],
@@ -140,20 +144,15 @@ class Trainer:
             float(state.elapsed.numpy()),
             time.monotonic(),
         )
-        columns = ["step", "nmae_trn", "loss_trn", "charge_trn", "lr", "time"]
-        if self._data.validation is not None:
-            columns[1:1] = ["nmae_val", "charge_val"]
-        curve = None
-        if self._workers.chief:
-            curve = LearningCurve(run["disp_file"], columns, state.step)
         previous = signal.signal(signal.SIGTERM, self._stop)
         try:
-            self._renew_best()
-            self._loop(progress, curve)
+            self._loop(progress)
         except tf.errors.OpError:
             if not isinstance(self._fault, InputError):
                 raise
-            self._save(progress)
+            if self._workers.count == 1:  # the others may not be here
+                self._display.keep()
+            self._save(progress.elapsed)
             raise InputError(
                 f"{self._fault}; a checkpoint of step {progress.step} is in {self._folder.path}: "
                 "put the data right and go on by dd-tf train --restart"
@@ -161,40 +160,43 @@ class Trainer:
         finally:
             signal.signal(signal.SIGTERM, previous)
 
-    def _loop(self, progress: _Progress, curve: LearningCurve | None) -> None:
-        shown, points, results, unusable = time.monotonic(), 0, [], 0
-        alone = self._workers.count == 1
+    def _loop(self, progress: _Progress) -> None:
+        display = self._display = Display(
+            self._state, self._data.validation, self._workers, self._evaluate
+        )
+        alone, stop, unusable, fraction = self._workers.count == 1, 0.0, 0, 0.0
+
+        def show() -> None:
+            display.show(progress, float(self._rate(progress.step - 1, fraction)))
+
         for sample in self._dataset(progress.step):
             if alone and (self._stopped or progress.fraction >= 1):
                 break
             # Workers have clocks and signals of their own: all go by the mean, and end together.
-            *result, used, fraction, stopped = self._step_function(
+            loss, predicted, electrons, used, fraction, stop = self._step_function(
                 *sample,
                 tf.constant(progress.step, tf.int64),
                 tf.constant(progress.fraction, tf.float64),
                 tf.constant(float(self._stopped), tf.float64),
             )
-            rate = float(self._rate(progress.step, fraction))
             progress.step += 1
-            points += self._workers.count * int(sample.point.shape[0])
-            if used:
-                results.append([float(x) for x in result])
-                unusable = 0
-            else:
-                unusable += 1
-                self._tell_of_skipped(progress.step, float(result[0]))
+            display.add(_arrays(sample), float(loss), *_arrays((predicted, electrons)), bool(used))
+            unusable = 0 if used else unusable + 1
+            if unusable:
+                self._tell_of_skipped(progress.step, float(loss))
             if unusable == _MOST_SKIPPED:
                 raise self._diverged(
                     progress.step, f"no gradient of {unusable} steps in a row is finite, up to"
                 )
-            if progress.step % self._run["disp_freq"] == 0 or progress.step == progress.numb_steps:
-                seconds = time.monotonic() - shown
-                self._display(progress, curve, _means(results), rate, points / seconds)
-                shown, points, results = time.monotonic(), 0, []
+            if progress.step % self._run["disp_freq"] == 0:
+                show()
             if progress.step % self._run["save_freq"] == 0:
                 self._save_if_usable(progress, sample)
-            if fraction >= 1 or stopped > 0:
+            if fraction >= 1 or stop > 0:
                 break
+        interrupted = stop > 0 or alone and self._stopped
+        if display.pending and not interrupted:
+            show()
         if progress.step != self._folder.saved_step:
             self._save_if_usable(progress, sample)
 
@@ -209,15 +211,15 @@ class Trainer:
             step,
             loss,
             skipped,
-            self._batch_of(step),
+            self._labels(step),
         )
 
-    def _batch_of(self, step: int) -> str:
+    def _labels(self, step: int) -> str:
         return ", ".join(frame.label for frame in self._data.batches.frames_of(step - 1))
 
     def _diverged(self, step: int, what: str) -> InputError:
         """What to say of a step; nothing of it has been saved."""
-        frames = self._batch_of(step)
+        frames = self._labels(step)
         saved = self._folder.saved_step
         good = "no checkpoint was written yet"
         if saved is not None:
@@ -227,47 +229,21 @@ class Trainer:
             "learning_rate.start_lr and start anew or go on by --restart"
         )
 
-    def _display(self, progress, curve, means, rate: float, speed: float) -> None:
-        loss, absolute, charge = (float(x) for x in means)
-        values = [100 * absolute, loss, 100 * charge, rate, progress.elapsed]
-        text = f"step {progress.step:7d}  NMAE train {100 * absolute:7.3f} %"
-        if self._data.validation is not None:
-            val_absolute, val_charge = self._validate()
-            if self._run["save_best"]:
-                optimizer = self._state.optimizer
-                self._state.best.consider(val_absolute, optimizer.average, progress.step)
-            values[:0] = [100 * val_absolute, 100 * val_charge]
-            text += f"  validation {100 * val_absolute:7.3f} %"
-        if curve is None:
-            return
-        curve.add(progress.step, values)
-        log.info(
-            "%s  lr %.1e  %.0f points/s  %s left", text, rate, speed, _clock(progress.remaining)
-        )
-
-    def _validate(self) -> list[float]:
-        with self._state.optimizer.averaged():
-            return [float(x) for x in self._test_function(*self._data.validation)[:2]]
-
-    def _renew_best(self) -> None:
-        """The error of the best weights so far on the validation data of this run."""
-        best = self._state.best
-        if not best.known:
-            return
-        if self._data.validation is None or not self._run["save_best"]:
-            best.forget()
-            return
-        with self._state.optimizer.averaged(best.weights):
-            best.error.assign(float(self._test_function(*self._data.validation)[0]))
+    def _evaluate(self, sample: Sample) -> tuple:
+        """Densities (npoints, ndensity) and exact electrons (nframes,) or None, as arrays."""
+        return _arrays(self._predict_function(*_batch_of(sample)))
 
     def _save_if_usable(self, progress: _Progress, sample: Sample) -> None:
         """Save, unless the density of the new weights is no number (seen on a batch)."""
-        if not self._test_function(*sample)[-1]:
+        density, _ = self._evaluate(sample)
+        # Asked of all workers, so that all end.
+        if self._workers.total(np.array([not np.isfinite(density).all()], float)).any():
             raise self._diverged(progress.step, "the density is not finite after")
-        self._save(progress)
+        self._display.keep()
+        self._save(progress.elapsed)
 
-    def _save(self, progress: _Progress) -> None:
-        self._state.elapsed.assign(progress.elapsed)
+    def _save(self, elapsed: float) -> None:
+        self._state.elapsed.assign(elapsed)
         if self._workers.chief:
             self._folder.save()
 
@@ -279,29 +255,22 @@ class Trainer:
         sample, (step, *agreed) = Sample(*arguments[:-3]), arguments[-3:]
         fraction, stopped = average_over_workers(agreed)
         with tf.GradientTape() as tape:
-            errors = self._loss.errors(self._predict(sample), sample)
-            loss = self._loss(errors)
+            density, electrons = self._densities(_batch_of(sample))
+            loss = self._loss(self._loss.errors(density, sample, electrons))
         gradients = tape.gradient(loss, self._state.model.trainable_variables)
-        means = average_over_workers(
-            [loss, tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge)]
-        )
+        # In one reduction: workers might begin two in different order and wait for each other.
+        loss, *gradients = average_over_workers([loss, *gradients])
         used = self._state.optimizer.apply(
-            average_over_workers(gradients),
-            self._rate(step, fraction),
-            usable=tf.math.is_finite(means[0]),
+            gradients, self._rate(step, fraction), usable=tf.math.is_finite(loss)
         )
-        return *means, used, fraction, stopped
+        return loss, density, electrons, used, fraction, stopped
 
-    def _test_step(self, *arguments):
-        sample = Sample(*arguments)
-        predicted = self._predict(sample)
-        errors = self._loss.errors(predicted, sample)
-        finite = tf.reduce_all(tf.math.is_finite(predicted))
-        return tf.reduce_mean(errors.absolute), tf.reduce_mean(errors.charge), finite
-
-    def _predict(self, sample: Sample):
-        predicted = self._state.model(Batch(*sample[: len(Batch._fields)]))
-        return tf.ensure_shape(predicted, [None, self._state.model.ndensity])
+    def _densities(self, batch: Batch) -> tuple:
+        """Density channels at the points; electrons of the frames where tables hold them all."""
+        model = self._state.model
+        state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
+        density = tf.ensure_shape(model.point_density(state, batch), [None, model.ndensity])
+        return density, None if model.fitting.per_pair else state.electrons
 
     def _dataset(self, first: int) -> tf.data.Dataset:
         """Batches from step `first` on, prepared ahead of the training step."""
@@ -325,11 +294,10 @@ class Trainer:
             raise
 
 
-def _means(rows: list[list[float]]) -> np.ndarray:
-    return np.mean(rows, 0) if rows else np.full(3, np.nan)
+def _batch_of(sample: Sample) -> Batch:
+    return Batch(**{name: getattr(sample, name) for name in Batch._fields})
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:d}:{minutes:02d}:{rest:02d}"
+def _arrays(tensors: tuple) -> tuple:
+    """The same with NumPy arrays, of a named tuple too."""
+    return tf.nest.map_structure(lambda tensor: None if tensor is None else tensor.numpy(), tensors)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
-
-from deepdensity_tf.data.sampler import BatchSampler, Sample, SamplerConfig, assemble
+from deepdensity_tf.data.sampler import BatchSampler, SamplerConfig
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import Frame, data_checksum, find_systems
+from deepdensity_tf.train.validation import Validation
 from deepdensity_tf.train.workers import Workers
 from deepdensity_tf.utils.errors import InputError
 
@@ -75,23 +74,19 @@ class TrainingData:
             )
         self.frames = load_frames(section, model, "training_data")
         self.sampling = _sampler_config(section, model)
-        part = slice(workers.rank, None, workers.count)
         self.batches = BatchSampler(
-            self.frames, self.sampling, section["batch_size"], run["seed"], part
+            self.frames, self.sampling, section["batch_size"], run["seed"], workers.part
         )
-        self.validation = _validation_sample(run, model)
+        self.validation = _validation(run, model)
         self.checksum = data_checksum(self.frames, model["type_map"])
 
 
-def _validation_sample(run: dict, model: dict) -> Sample | None:
+def _validation(run: dict, model: dict) -> Validation | None:
     section = run.get("validation_data")
     if section is None:
         return None
     frames = load_frames(section, model, "validation_data")
-    rng = np.random.default_rng([run["seed"], 3])
-    if section["batch_size"]:
-        frames = frames[: section["batch_size"]]
-    return assemble(frames, _sampler_config(section, model), rng.spawn(len(frames)))
+    return Validation(frames, _sampler_config(section, model), section["batch_size"], run["seed"])
 
 
 def _sampler_config(section: dict, model: dict) -> SamplerConfig:

@@ -212,7 +212,7 @@ def test_best_weights_survive_a_restart(workdir, capsys, monkeypatch):
     curve = np.genfromtxt("whole.out", names=True)
     least = int(np.argmin(curve["nmae_val"]))
     assert whole.best.step == curve["step"][least] < 12
-    np.testing.assert_allclose(100 * whole.best.error, curve["nmae_val"][least], rtol=1e-5)
+    np.testing.assert_allclose(whole.best.error, curve["nmae_val"][least], rtol=1e-5)
     assert main(["freeze", "-o", "best.pb"]) == 0
     assert f"best.pb: step {least + 1} of model.ckpt" in capsys.readouterr().err
     assert whole.take_result(last=True) == 12

@@ -30,6 +30,16 @@ def test_errors_of_whole_frames(small_system):
     np.testing.assert_allclose(loss(errors), np.mean(expected))
 
 
+def test_charge_is_that_of_exact_integrals(small_system):
+    """Whatever the points say; where a frame's electrons are not known, the points decide."""
+    frames = list(DensitySystem(small_system))[:2]
+    sample = assemble(frames, SamplerConfig(200, 0.5), np.random.default_rng(0).spawn(2))
+    sample = sample._replace(electrons=sample.electrons * [1, 0])
+    loss = DensityLoss(PREFACTORS)
+    charge = loss.errors(1.5 * sample.density, sample, np.array([6.6, 6.6])).charge
+    np.testing.assert_allclose(charge, [abs(6.6 / frames[0].electrons - 1), 0.5], rtol=1e-9)
+
+
 def test_frames_weigh_the_same_whatever_their_points(small_system):
     """Ten times the points of one frame leave the loss where it was."""
     frames = list(DensitySystem(small_system))[:2]

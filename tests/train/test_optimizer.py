@@ -60,11 +60,11 @@ def test_unusable_steps_leave_no_trace(gradient):
     assert optimizer.step == 3 and optimizer.skipped == 1
 
 
-def test_averaged_gives_the_weights_back_after_an_error():
+def test_using_gives_the_weights_back_after_an_error():
     variables, optimizer = make()
     apply(optimizer, GRADIENTS[0])
     weights, average = flat(variables), flat(optimizer.average)
-    with pytest.raises(ZeroDivisionError), optimizer.averaged():
+    with pytest.raises(ZeroDivisionError), optimizer.using(optimizer.average):
         np.testing.assert_array_equal(flat(variables), average)
         raise ZeroDivisionError
     np.testing.assert_array_equal(flat(variables), weights)

@@ -1,7 +1,10 @@
 """Several processes that train together give what one process gives."""
 
 import json
+import signal
 import socket
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,15 +33,16 @@ def free_ports(count):
     return ports
 
 
-def start_workers(monkeypatch, count, *arguments):
+def start_workers(monkeypatch, count, *arguments, chief=False):
     addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
     processes = []
     for rank in range(count):
-        cluster = {
-            "cluster": {"worker": addresses},
-            "task": {"type": "worker", "index": rank},
-        }
-        monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+        jobs = {"worker": addresses}
+        task = {"type": "worker", "index": rank}
+        if chief:
+            jobs = {"chief": addresses[:1], "worker": addresses[1:]}
+            task = {"type": "worker", "index": rank - 1} if rank else {"type": "chief", "index": 0}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
         processes.append(run_train("input.json", *arguments))
     monkeypatch.delenv("TF_CONFIG")
     return processes
@@ -95,6 +99,55 @@ def test_parts_of_a_batch_make_the_whole(workdir):
     for name in ("coord", "point", "density", "weight"):
         joined = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(joined, getattr(whole, name))
+
+
+@pytest.mark.parametrize(
+    ("task", "index", "rank"), [("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)]
+)
+def test_the_chief_comes_before_the_workers(task, index, rank):
+    import tensorflow as tf
+
+    from deepdensity_tf.train.workers import _rank
+
+    cluster = tf.train.ClusterSpec({"chief": ["a:1"], "worker": ["b:1", "c:1"]})
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, "", task, index)
+    assert _rank(resolver) == rank
+
+
+@pytest.mark.parametrize("kind", ["ps", "evaluator"])
+def test_tasks_that_do_not_train(workdir, monkeypatch, capsys, kind):
+    from deepdensity_tf.main import main
+
+    cluster = {"worker": ["a:1", "b:1"], kind: ["c:1"]}
+    for task in ("worker", kind):
+        text = json.dumps({"cluster": cluster, "task": {"type": task, "index": 0}})
+        monkeypatch.setenv("TF_CONFIG", text)
+        assert main(["train", "input.json"]) == 2
+        assert f"TF_CONFIG: found tasks of type {kind}, expected" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_worker_stops_all_at_one_step(workdir, monkeypatch):
+    """With a chief; no step at the end's learning rate: the rates are those of one run."""
+    edit(workdir / "input.json", numb_steps=300, disp_freq=1)
+    alone = workdir / "alone"
+    alone.mkdir()
+    (alone / "input.json").write_text((workdir / "input.json").read_text())
+    assert finish(run_train("input.json", cwd=alone))[0] == 0
+    processes = start_workers(monkeypatch, 2, chief=True)
+    deadline = time.monotonic() + 120
+    while not Path("lcurve.out").exists() or len(Path("lcurve.out").read_text()) < 1000:
+        assert time.monotonic() < deadline and processes[0].poll() is None
+        time.sleep(0.02)
+    processes[1].send_signal(signal.SIGTERM)
+    for code, _, err in map(finish, processes):
+        assert code == 0, err
+    assert 0 < final_weights(workdir / "model.ckpt")[0] < 300
+    for code, _, err in map(finish, start_workers(monkeypatch, 2, "--restart", chief=True)):
+        assert code == 0, err
+    assert final_weights(workdir / "model.ckpt")[0] == 300
+    rates = [np.genfromtxt(f / "lcurve.out", names=True)["lr"] for f in (alone, workdir)]
+    np.testing.assert_array_equal(rates[1], rates[0])
 
 
 def test_malformed_tf_config(workdir, monkeypatch, capsys):

@@ -1,0 +1,136 @@
+"""What a training shows of itself: learning curve, log, errors of validation."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from deepdensity_tf.infer.metrics import Errors
+from deepdensity_tf.train.checkpoint import TrainingState
+from deepdensity_tf.train.lcurve import LearningCurve
+from deepdensity_tf.train.validation import Validation
+from deepdensity_tf.train.window import Window, error_sums, mean_errors
+from deepdensity_tf.train.workers import Workers
+
+log = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """Where a run stands."""
+
+    step: int
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, as far as can be told."""
+
+
+class Display:
+    """Gathers errors of the steps; shows them with those of validation.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Its window of means and its best weights are changed.
+    validation : Validation or None
+        What the averaged weights are tried on.
+    workers : Workers
+        Each validates its part; the chief alone writes.
+    predict : callable
+        Densities and exact electrons (or None) of a sample.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        validation: Validation | None,
+        workers: Workers,
+        predict: Callable,
+    ):
+        self._state, self._validation, self._workers = state, validation, workers
+        self._predict = predict
+        self._run = state.config["training"]
+        self._errors = ["nmae", "charge", *(["spin"] if state.config["model"]["spin"] else [])]
+        self._window = Window(state.window, workers)
+        self._curve = None
+        if workers.chief:
+            self._curve = LearningCurve(self._run["disp_file"], self._columns(), state.step)
+        self._renew_best()
+        self._begin_line()
+
+    def _columns(self) -> list[str]:
+        validation = [f"{name}_val" for name in self._errors] if self._validation else []
+        training = [f"{name}_trn" for name in ("nmae", "loss", *self._errors[1:])]
+        return ["step", *validation, *training, "lr", "time"]
+
+    def _begin_line(self) -> None:
+        self._start, self._points = time.monotonic(), 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are steps that no line has shown."""
+        return self._points > 0
+
+    def add(self, sample, loss: float, predicted, electrons, used: bool) -> None:
+        """A step that was done; whether it was `used` for training, as its numbers were finite."""
+        self._points += self._workers.count * len(predicted)
+        if used:
+            errors = Errors()
+            errors.add(predicted, sample, electrons)
+            self._window.add(loss, errors)
+
+    def keep(self) -> None:
+        """Put the means since the last line where checkpoints find them."""
+        self._window.keep()
+
+    def show(self, progress: Progress, rate: float) -> None:
+        """Write a line; validate, and keep the weights if they are the best so far."""
+        speed = self._points / (time.monotonic() - self._start)
+        training = self._window.means()
+        values = {f"{name}_trn": training[name] for name in ("loss", *self._errors)}
+        text = f"step {progress.step:7d}  NMAE train {training['nmae']:7.3f} %"
+        if self._validation is not None:
+            errors = self._validate(self._state.optimizer.average)
+            values |= {f"{name}_val": errors[name] for name in self._errors}
+            text += f"  validation {errors['nmae']:7.3f} %"
+            if self._run["save_best"]:
+                average = self._state.optimizer.average
+                self._state.best.consider(errors["nmae"], average, progress.step)
+        if self._curve is not None:
+            self._curve.add(progress.step, {**values, "lr": rate, "time": progress.elapsed})
+            left = _clock(progress.remaining)
+            log.info("%s  lr %.1e  %.0f points/s  %s left", text, rate, speed, left)
+        self._window.clear()
+        self._begin_line()
+
+    def _validate(self, weights) -> dict[str, float]:
+        """Means over the frames of validation, one after the other, each by one worker."""
+        errors = Errors()
+        with self._state.optimizer.using(weights):
+            for sample in self._validation.samples(self._workers.part):
+                errors.add(*self._evaluated(sample))
+        return mean_errors(self._workers.total(error_sums(errors)))
+
+    def _evaluated(self, sample) -> tuple:
+        predicted, electrons = self._predict(sample)
+        return predicted, sample, electrons
+
+    def _renew_best(self) -> None:
+        """The error of the best weights so far on the validation data of this run."""
+        best = self._state.best
+        if self._validation is None or not self._run["save_best"]:
+            best.forget()
+        elif best.known:
+            best.error.assign(self._validate(best.weights)["nmae"])
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:d}:{minutes:02d}:{rest:02d}"
