@@ -417,7 +417,7 @@ def _bonds(symbols: Sequence[str], coord: np.ndarray) -> np.ndarray:
     radii = _radii(symbols)
     pairs = cKDTree(coord).query_pairs(2.3 * radii.max(), output_type="ndarray")
     lengths = np.linalg.norm(coord[pairs[:, 0]] - coord[pairs[:, 1]], axis=1)
-    return coord[pairs[lengths < 1.15 * radii[pairs].sum(1)]]
+    return coord[pairs[lengths < 1.2 * radii[pairs].sum(1)]]
 
 
 def _corners(structure: Structure) -> np.ndarray:
