@@ -67,8 +67,14 @@ def compile_library(target: Path, sources: list[Path], options: list[str]) -> No
 
 def build_op_library(package: Path) -> None:
     """The TensorFlow ops, op/*.cc."""
+    sys.path.insert(0, str(HERE / "op"))
+    import build
+
     target = package / "lib" / "libdeepdensity_op.so"
-    compile_library(target, list((HERE / "op").glob("*.cc")), ["-l:libtensorflow_framework.so.2"])
+    try:
+        build.build(target, tensorflow_folder(), compiler())
+    except build.CompileError as error:
+        sys.exit(f"deepdensity_tf: {target.name} does not compile:\n{error}")
 
 
 def build_c_library(package: Path, editable: bool, version: str) -> None:

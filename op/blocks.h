@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "cell.h"
+#include "images.h"
+#include "sort.h"
 #include "threads.h"
 
 namespace dd {
@@ -15,8 +17,7 @@ constexpr int64_t kPointsOfBlock = 3000;  // where they fill space evenly
 class PointBlocks {
  public:
   // Points are wrapped into the cell. Blocks are no wider than `widest`.
-  PointBlocks(const double* points, int64_t npoints, const Cell& cell, double widest)
-      : wrapped_(npoints), order_(npoints) {
+  PointBlocks(const double* points, int64_t npoints, const Cell& cell, double widest) : wrapped_(npoints) {
     parallel_for(npoints, kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p)
         wrapped_[p] = cell.wrapped({points[3 * p], points[3 * p + 1], points[3 * p + 2]});
@@ -29,7 +30,13 @@ class PointBlocks {
   int64_t count() const { return static_cast<int64_t>(start_.size()) - 1; }
   int64_t size(int64_t block) const { return start_[block + 1] - start_[block]; }
 
-  void positions(int64_t block, std::vector<double>* xyz) const {
+  Region region(const Cell& cell) const {
+    Region region = Region::nowhere();
+    for (const Vec& r : wrapped_) region.include(cell, r);
+    return region;
+  }
+
+  void positions(int64_t block, double* const* xyz) const {
     for (int64_t k = 0; k < size(block); ++k)
       for (int c = 0; c < 3; ++c) xyz[c][k] = wrapped_[point(block, k)][c];
   }
@@ -39,10 +46,9 @@ class PointBlocks {
     bounds(start_[block], start_[block + 1], low, high);
   }
 
-  // Copies the block's values (size, width) to the rows of its points.
-  void write(int64_t block, const double* values, int width, double* out) const {
-    for (int64_t k = 0; k < size(block); ++k)
-      for (int c = 0; c < width; ++c) out[point(block, k) * width + c] = values[k * width + c];
+  // Calls visit(number of the block's point, its row in the output).
+  template <typename Visit> void for_rows(int64_t block, Visit visit) const {
+    for (int64_t k = 0; k < size(block); ++k) visit(k, point(block, k));
   }
 
  private:
@@ -95,15 +101,12 @@ class PointBlocks {
         bin[p] = static_cast<int32_t>((at[0] * grid.count[1] + at[1]) * grid.count[2] + at[2]);
       }
     });
-    std::vector<int64_t> first(grid.count[0] * grid.count[1] * grid.count[2] + 1, 0);
-    for (const int32_t b : bin) ++first[b + 1];
+    Sorted sorted = sorted_by_bin(bin, grid.count[0] * grid.count[1] * grid.count[2]);
+    order_ = std::move(sorted.order);
     start_.push_back(0);
-    for (size_t b = 1; b < first.size(); ++b) {
-      for (int64_t left = first[b]; left > 0; left -= kLargest)
+    for (size_t b = 1; b < sorted.start.size(); ++b)
+      for (int64_t left = sorted.start[b] - sorted.start[b - 1]; left > 0; left -= kLargest)
         start_.push_back(start_.back() + std::min(left, kLargest));
-      first[b] += first[b - 1];
-    }
-    for (size_t p = 0; p < bin.size(); ++p) order_[first[bin[p]]++] = static_cast<int32_t>(p);
   }
 
   // Bins are wide where points are sparse, or few far from the others.

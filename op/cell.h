@@ -26,6 +26,16 @@ inline void extend(const Vec& r, Vec* low, Vec* high) {
   }
 }
 
+// Squared distance of r from an upright box.
+inline double squared_gap(const Vec& r, const Vec& low, const Vec& high) {
+  double sum = 0;
+  for (int c = 0; c < 3; ++c) {
+    const double gap = std::max({low[c] - r[c], r[c] - high[c], 0.0});
+    sum += gap * gap;
+  }
+  return sum;
+}
+
 // Signed volume of the cell with these rows; refuses rows that lie, up to rounding, in one plane.
 inline double checked_volume(const std::array<Vec, 3>& rows, const std::string& name,
                              const std::string& alternative = "") {
@@ -33,7 +43,7 @@ inline double checked_volume(const std::array<Vec, 3>& rows, const std::string& 
   double scale = 1;
   for (const Vec& row : rows) scale *= std::sqrt(dot(row, row));
   require(std::abs(volume) > 1e-10 * scale && std::abs(volume) > 1e-12,
-          name + " has volume " + std::to_string(volume) + ": expected three independent cell vectors" + alternative);
+          name, " has volume ", volume, ": expected three independent cell vectors", alternative);
   return volume;
 }
 

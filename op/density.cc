@@ -4,227 +4,82 @@
 // atom near it, the points within reach are grouped by interval of the radial splines (groups.h),
 // and each group is worked on in vector registers.
 #include <algorithm>
-#include <limits>
-#include <type_traits>
 #include <vector>
 
-#include "basis.h"
+#include "arguments.h"
 #include "blocks.h"
-#include "clones.h"
-#include "groups.h"
-#include "harmonics.h"
 #include "images.h"
 #include "kernel.h"
+#include "kernels.h"
 #include "lattice.h"
-#include "splits.h"
+#include "scratch.h"
 #include "threads.h"
 
 namespace dd {
 namespace {
+
+constexpr int kChannels = 4;              // at once
+constexpr int64_t kPointsAtOnce = 1 << 20;  // sorted together
 
 template <typename T> struct Call {
   Basis basis;
   const T* coef;
 };
 
-// Scratch of one thread.
-template <typename T> struct Scratch {
-  std::vector<double> position[3];  // of the block's points
-  Vec middle;                       // of the block
-  std::vector<int64_t> images;      // within reach of the block
-  Groups<T> groups;
-  std::vector<T> padded_coef;       // of intervals whose last splines are not there
-  std::vector<double> sum;          // (points + 1, noutput); the last row takes what padding lanes add
-};
-
-// The four rows of coefficients of an interval, one after the other; rows past the last are zero.
-template <typename T>
-DD_INLINE const T* interval_rows(const Basis& basis, const T* coef, int interval, Scratch<T>& s) {
-  const T* rows = coef + interval * basis.nlm;
-  const int present = basis.nspline - interval;
-  if (present >= 4) return rows;
-  std::fill(s.padded_coef.begin(), s.padded_coef.end(), T{0});
-  std::copy_n(rows, present * basis.nlm, s.padded_coef.data());
-  return s.padded_coef.data();
-}
-
-// Adds the lanes' values to column c of their points' sums.
-template <typename T>
-DD_INLINE void add_values(const Basis& basis, const std::vector<T>& values, int c, Scratch<T>& s) {
-  const T* __restrict value = values.data();
-  const int32_t* __restrict output = s.groups.lanes.output.data();
-  double* __restrict sum = s.sum.data() + c;
-  const int32_t nlanes = s.groups.start[basis.nspline];
-  for (int32_t lane = 0; lane < nlanes; ++lane) sum[output[lane]] += value[lane];
-}
-
-// Orders known when compiling are types of their own: loops over (l, m) are unrolled.
-template <int lmax> using Order = std::integral_constant<int, lmax>;
-inline int last_harmonic(int lmax) { return (lmax + 1) * (lmax + 1) - 1; }
-template <int lmax> constexpr Order<(lmax + 1) * (lmax + 1) - 1> last_harmonic(Order<lmax>) { return {}; }
-
-// sum_lm row_k[lm] S_lm for the four rows k.
-template <typename T, typename Lmax>
-DD_INLINE void contract(const T* rows, Lmax lmax, const Vector<T> (*S)[1], Vector<T>* g) {
-  const int nlm = (lmax + 1) * (lmax + 1);
-  Vector<T> g0{}, g1{}, g2{}, g3{};
-  const auto add = [&](int k) __attribute__((always_inline)) {
-    const Vector<T> value = S[k][0];
-    g0 += rows[k] * value;
-    g1 += rows[nlm + k] * value;
-    g2 += rows[2 * nlm + k] * value;
-    g3 += rows[3 * nlm + k] * value;
-  };
-  for_range(Order<0>{}, last_harmonic(lmax), add);
-  g[0] = g0, g[1] = g1, g[2] = g2, g[3] = g3;
-}
-
-// Density channels of all groups.
-struct Values {
-  template <typename T, typename Lmax>
-  static DD_INLINE void add(const Basis& basis, Lmax lmax, const T* coef, Scratch<T>& s) {
-    for (int c = 0; c < basis.nchannel; ++c) {
-      for (int interval = 0; interval < basis.nspline; ++interval)
-        if (s.groups.start[interval] != s.groups.start[interval + 1])
-          group(basis, lmax, coef + c * basis.per_channel(), interval, s);
-      add_values(basis, s.groups.lanes.value[0], c, s);
-    }
-  }
-
- private:
-  template <typename T, typename Lmax>
-  static DD_INLINE void group(const Basis& basis, Lmax lmax, const T* coef, int interval, Scratch<T>& s) {
-    Lanes<T>& lanes = s.groups.lanes;
-    const T* rows = interval_rows(basis, coef, interval, s);
-    Vector<T> S[kMaxNlm][1], g[4], weight[4];
-    for (int32_t at = s.groups.start[interval]; at < s.groups.start[interval + 1]; at += kWidth<T>) {
-      const Vector<T> x = load(lanes.u[0], at), y = load(lanes.u[1], at), z = load(lanes.u[2], at);
-      harmonics<Vector<T>, 1>(lmax, &x, &y, &z, S);
-      spline_weights(load(lanes.t, at) - static_cast<T>(interval), weight);
-      contract<T>(rows, lmax, S, g);
-      store(weight[0] * g[0] + weight[1] * g[1] + weight[2] * g[2] + weight[3] * g[3], at, lanes.value[0]);
-    }
-  }
-};
-
-// Gradient of the first channel with respect to the points.
-struct Gradients {
-  template <typename T, typename Lmax>
-  static DD_INLINE void add(const Basis& basis, Lmax lmax, const T* coef, Scratch<T>& s) {
-    const int nlm = basis.nlm;
-    const T soft = static_cast<T>(basis.soft), scale = static_cast<T>(basis.scale);
-    Lanes<T>& lanes = s.groups.lanes;
-    Vector<T> S[kMaxNlm][1], gS[kMaxNlm], g[4], weight[4], slope[4];
-    for (int interval = 0; interval < basis.nspline; ++interval) {
-      if (s.groups.start[interval] == s.groups.start[interval + 1]) continue;
-      const T* rows = interval_rows(basis, coef, interval, s);
-      for (int32_t at = s.groups.start[interval]; at < s.groups.start[interval + 1]; at += kWidth<T>) {
-        const Vector<T> t = load(lanes.t, at), v = t - static_cast<T>(interval);
-        const Vector<T> u[3] = {load(lanes.u[0], at), load(lanes.u[1], at), load(lanes.u[2], at)};
-        harmonics<Vector<T>, 1>(lmax, &u[0], &u[1], &u[2], S);
-        spline_weights(v, weight);
-        spline_slopes(v, slope);
-        contract<T>(rows, lmax, S, g);
-        const Vector<T> gt = scale * (slope[0] * g[0] + slope[1] * g[1] + slope[2] * g[2] + slope[3] * g[3]);
-        for (int k = 0; k < nlm; ++k)
-          gS[k] = rows[k] * weight[0] + rows[nlm + k] * weight[1] + rows[2 * nlm + k] * weight[2] +
-                  rows[3 * nlm + k] * weight[3];
-        Vector<T> gu[3] = {};
-        harmonics_pullback<Vector<T>>(lmax, u, &S[0][0], gS, gu);
-        // dt/dd = scale u;  du_a/dd_b = (delta_ab - u_a u_b) / q
-        const Vector<T> along = gu[0] * u[0] + gu[1] * u[1] + gu[2] * u[2];
-        const Vector<T> inv_q = 1 / (soft + t / scale);
-        for (int b = 0; b < 3; ++b)
-          store<T>(gt * u[b] + (gu[b] - along * u[b]) * inv_q, at, lanes.value[b]);
-      }
-    }
-    for (int b = 0; b < 3; ++b) add_values(basis, lanes.value[b], b, s);
-  }
-};
-
-// One block of points and all that is needed for it.
-template <typename T> struct Block {
-  const Call<T>* call;
-  const Bins* bins;
-  int32_t first_atom;
-  int noutput;
-};
-
-template <class Work, typename T, typename Lmax>
-DD_INLINE void block_of_lmax(Lmax lmax, const Block<T>& block, Scratch<T>& s) {
-  const Basis& basis = block.call->basis;
-  for (const int64_t i : s.images) {
-    const Vec image = {block.bins->x[i] - s.middle[0], block.bins->y[i] - s.middle[1], block.bins->z[i] - s.middle[2]};
-    group_around(basis, image, block.noutput, s.groups);
-    Work::add(basis, lmax, block.call->coef + (block.first_atom + block.bins->atom[i]) * basis.per_atom(), s);
-  }
-}
-
-// Usual orders in single precision.
-template <class Work> DD_INLINE void block_of_points(const Block<float>& block, Scratch<float>& s) {
-  const int lmax = block.call->basis.lmax;
-  switch (lmax) {
-    case 2: return block_of_lmax<Work>(Order<2>{}, block, s);
-    case 3: return block_of_lmax<Work>(Order<3>{}, block, s);
-    case 4: return block_of_lmax<Work>(Order<4>{}, block, s);
-    case 5: return block_of_lmax<Work>(Order<5>{}, block, s);
-    default: return block_of_lmax<Work>(lmax, block, s);
-  }
-}
-template <class Work> DD_INLINE void block_of_points(const Block<double>& block, Scratch<double>& s) {
-  block_of_lmax<Work>(block.call->basis.lmax, block, s);
-}
-
-DD_CLONES void values(const Block<float>& block, Scratch<float>& s) { block_of_points<Values>(block, s); }
-DD_CLONES void values(const Block<double>& block, Scratch<double>& s) { block_of_points<Values>(block, s); }
-DD_CLONES void gradients(const Block<float>& block, Scratch<float>& s) { block_of_points<Gradients>(block, s); }
-DD_CLONES void gradients(const Block<double>& block, Scratch<double>& s) { block_of_points<Gradients>(block, s); }
-
-// The images within rcut of the box.
-template <typename T> void find_images(const Block<T>& block, const Vec& low, const Vec& high, Scratch<T>& s) {
-  const double rcut = block.call->basis.rcut;
-  const Bins& bins = *block.bins;
-  s.images.clear();
+// The images within rcut of the box, as slots of the bins.
+void find_images(const Bins& bins, const Vec& low, const Vec& high, double rcut, std::vector<int64_t>* found) {
+  found->clear();
   bins.around(low, high, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Vec image = {bins.x[i], bins.y[i], bins.z[i]};
-      double gap2 = 0;
-      for (int c = 0; c < 3; ++c) {
-        const double gap = std::max({low[c] - image[c], image[c] - high[c], 0.0});
-        gap2 += gap * gap;
-      }
-      if (gap2 < rcut * rcut) s.images.push_back(i);
-    }
+    for (int64_t i = begin; i < end; ++i)
+      if (squared_gap({bins.x[i], bins.y[i], bins.z[i]}, low, high) < rcut * rcut) found->push_back(i);
   });
 }
 
-// The blocks' sums over the atoms of one frame.
+// Sums over a block's images, `width` columns of them, to its points' rows of `out` (..., stride).
 template <bool kGradient, typename T, class Blocks>
-void sum_over_atoms(const Call<T>& call, const Bins& bins, int32_t first_atom, const Blocks& blocks, double* out) {
+void add_block(const Blocks& blocks, int64_t block, Scratch<T>& s, int width, double* out, int64_t stride) {
+  kGradient ? kernels_of<T>().gradients(s.view, s.groups) : kernels_of<T>().values(s.view, s.groups);
+  const double* sum = s.view.sum;
+  blocks.for_rows(block, [&](int64_t point, int64_t row) {
+    for (int c = 0; c < width; ++c) out[row * stride + c] = sum[point * width + c];
+  });
+}
+
+// The blocks' sums over the images of one frame's atoms.
+template <bool kGradient, typename T, class Blocks>
+void sum_over_images(const Call<T>& call, const Bins& bins, const Blocks& blocks, double* out) {
   const int noutput = kGradient ? 3 : call.basis.nchannel;
   parallel_dynamic(blocks.count(), [&](auto next) {
-    Scratch<T> scratch;
+    Scratch<T> s;
+    std::vector<int64_t> images;
+    s.view.basis = call.basis, s.view.coef = call.coef;
     for (int64_t b = next(); b < blocks.count(); b = next()) {
-      const Block<T> block{&call, &bins, first_atom, noutput};
-      for (auto& x : scratch.position) x.resize(blocks.size(b));
-      blocks.positions(b, scratch.position);
       Vec low, high;
       blocks.bounds(b, &low, &high);
-      find_images(block, low, high, scratch);
-      for (int c = 0; c < 3; ++c) scratch.middle[c] = 0.5 * (low[c] + high[c]);
-      set_points(call.basis, scratch.position, scratch.middle, noutput, scratch.groups);
-      scratch.padded_coef.resize(4 * call.basis.nlm);
-      scratch.sum.assign((blocks.size(b) + 1) * noutput, 0.0);
-      kGradient ? gradients(block, scratch) : values(block, scratch);
-      blocks.write(b, scratch.sum.data(), noutput, out);
+      find_images(bins, low, high, call.basis.rcut, &images);
+      if (images.empty()) {
+        blocks.for_rows(b, [&](int64_t, int64_t row) { std::fill_n(out + row * noutput, noutput, 0.0); });
+        continue;
+      }
+      for (int c = 0; c < 3; ++c) s.view.middle[c] = 0.5 * (low[c] + high[c]);
+      for (int first = 0; first < noutput; first += kChannels) {
+        const int width = std::min(kChannels, noutput - first);
+        s.view.first_channel = first, s.view.nchannel = width;
+        s.lay_out(blocks.size(b), static_cast<int64_t>(images.size()), width);
+        blocks.positions(b, s.position);
+        for (size_t i = 0; i < images.size(); ++i) {
+          s.image(0)[i] = bins.x[images[i]], s.image(1)[i] = bins.y[images[i]], s.image(2)[i] = bins.z[images[i]];
+          s.atom()[i] = bins.atom[images[i]];
+        }
+        add_block<kGradient>(blocks, b, s, width, out + first, noutput);
+      }
     }
   });
 }
 
 template <typename T> Call<T> read_call(const Input& coord, const Input& coef, const Input& radial) {
   const Basis basis = read_basis(coef, radial);
-  require(coef.dim(0) == coord.dim(0), "coef is of " + std::to_string(coef.dim(0)) + " atoms, coord of " +
-                                           std::to_string(coord.dim(0)));
+  require(coef.dim(0) == coord.dim(0), "coef is of ", coef.dim(0), " atoms, coord of ", coord.dim(0));
   return {basis, coef.data<T>()};
 }
 
@@ -236,20 +91,23 @@ template <typename T, bool kGradient> class Density {
     const Input point(ctx, 0, "point"), point_splits(ctx, 1, "point_splits");
     const Input coord(ctx, 2, "coord"), coord_splits(ctx, 3, "coord_splits");
     const Input box(ctx, 4, "box"), coef(ctx, 5, "coef"), radial(ctx, 6, "radial");
-    const int64_t nframes = box.shaped({-1, 9}).lengths().dim(0);
-    const int64_t npoints = point.shaped({-1, 3}).lengths().dim(0);
+    const int64_t nframes = box.shaped({-1, 9}).lengths().rows();
+    const int64_t npoints = point.shaped({-1, 3}).lengths().rows();
     const int32_t* psplit = row_splits(point_splits, nframes, npoints);
-    const int32_t* asplit = row_splits(coord_splits, nframes, coord.shaped({-1, 3}).lengths().dim(0));
+    const int32_t* asplit = row_splits(coord_splits, nframes, coord.shaped({-1, 3}).lengths().rows());
     const auto call = read_call<T>(coord, coef, radial);
-    const double rcut = call.basis.rcut;
     const int noutput = kGradient ? 3 : call.basis.nchannel;
     double* out = allocate_output<double>(ctx, 0, {npoints, noutput});
     for (int64_t f = 0; f < nframes; ++f) {
       const Cell cell(box.data<double>() + 9 * f, f);
-      const int32_t natoms = asplit[f + 1] - asplit[f];
-      const Bins bins(make_images(coord.data<double>() + 3 * asplit[f], natoms, cell, rcut), rcut);
-      const PointBlocks blocks(point.data<double>() + 3 * psplit[f], psplit[f + 1] - psplit[f], cell, rcut);
-      sum_over_atoms<kGradient>(call, bins, asplit[f], blocks, out + int64_t{psplit[f]} * noutput);
+      const Call<T> of_frame{call.basis, call.coef + asplit[f] * call.basis.per_atom()};
+      for (int64_t begin = psplit[f]; begin < psplit[f + 1]; begin += kPointsAtOnce) {
+        const int64_t count = std::min(psplit[f + 1] - begin, kPointsAtOnce);
+        const PointBlocks blocks(point.data<double>() + 3 * begin, count, cell, call.basis.rcut);
+        const ImageMaker images(coord.data<double>() + 3 * int64_t{asplit[f]}, cell, call.basis.rcut, blocks.region(cell));
+        const Bins bins(images.of(asplit[f + 1] - asplit[f]), call.basis.rcut);
+        sum_over_images<kGradient>(of_frame, bins, blocks, out + begin * noutput);
+      }
     }
   }
 };
@@ -257,31 +115,83 @@ template <typename T, bool kGradient> class Density {
 template <typename T> using DensityValues = Density<T, false>;
 template <typename T> using DensityGradients = Density<T, true>;
 
-// A part of a regular grid, one frame. Inputs: shape, part (which, of how many), grid_box, coord, box,
-// coef, radial. Where the frame is periodic, grid_box must be its box.
+// A grid of one frame: grid_box, its rows, is the frame's box where that is periodic.
+struct Grid {
+  const int32_t* shape;
+  Cell grid, cell;
+
+  Grid(const Input& shape, const Input& grid_box, const Input& box)
+      : shape(shape.shaped({3}).data<int32_t>()),
+        grid(grid_box.shaped({9}).lengths().data<double>(), 0),
+        cell(box.shaped({1, 9}).lengths().data<double>(), 0) {
+    const int32_t* n = this->shape;
+    require(n[0] > 0 && n[1] > 0 && n[2] > 0, "shape must hold three positive numbers");
+    require(double(n[0]) * n[1] * n[2] < 1e15, "shape asks for too many points");
+    require(grid.periodic, "grid_box holds nine zeros, expected three independent cell vectors");
+    require(!cell.periodic || std::equal(box.data<double>(), box.data<double>() + 9, grid_box.data<double>()),
+            "grid_box is not the box of the periodic frame");
+  }
+};
+
+// A part of a regular grid, one frame. Inputs: shape, part, grid_box, coord, box, coef, radial. `part` holds
+// first points and ends along each axis, or which of how many parts along the first axis.
 template <typename T> class DensityGrid {
  public:
   explicit DensityGrid(TF_OpKernelConstruction*) {}
   void compute(TF_OpKernelContext* ctx) {
     const Input shape(ctx, 0, "shape"), part(ctx, 1, "part"), grid_box(ctx, 2, "grid_box");
     const Input coord(ctx, 3, "coord"), box(ctx, 4, "box"), coef(ctx, 5, "coef"), radial(ctx, 6, "radial");
-    const int32_t* n = shape.shaped({3}).data<int32_t>();
-    const int32_t* which = part.shaped({2}).data<int32_t>();
-    require(n[0] > 0 && n[1] > 0 && n[2] > 0, "shape must hold three positive numbers");
-    require(double(n[0]) * n[1] * n[2] < 1e15, "shape asks for too many points");
-    require(0 <= which[0] && which[0] < which[1], "part must hold a number from 0 and how many parts there are");
-    const double* rows = grid_box.shaped({9}).lengths().data<double>();
-    const Cell grid(rows, 0), cell(box.shaped({1, 9}).lengths().data<double>(), 0);
-    require(grid.periodic, "grid_box holds nine zeros, expected three independent cell vectors");
-    require(!cell.periodic || std::equal(rows, rows + 9, box.data<double>()),
-            "grid_box is not the box of the periodic frame");
-    const int64_t natoms = coord.shaped({-1, 3}).lengths().dim(0);
+    const Grid grid(shape, grid_box, box);
+    const int64_t natoms = coord.shaped({-1, 3}).lengths().rows();
     const auto call = read_call<T>(coord, coef, radial);
     const double rcut = call.basis.rcut;
-    const Bins bins(make_images(coord.data<double>(), static_cast<int32_t>(natoms), cell, rcut), rcut);
-    const LatticeBlocks blocks(grid.rows, n, which[0], which[1], rcut);
-    double* out = allocate_output<double>(ctx, 0, {blocks.npoints(), call.basis.nchannel});
-    sum_over_atoms<false>(call, bins, 0, blocks, out);
+    LatticeBlocks blocks(grid.grid.rows, grid.shape, rcut);
+    blocks.choose(read_part(part, grid.shape, blocks));
+    double* out = allocate_output<double>(ctx, 0, {blocks.part().size(), call.basis.nchannel});
+    if (blocks.count() == 0) return;
+    const ImageMaker images(coord.data<double>(), grid.cell, rcut, blocks.region(grid.cell));
+    const Bins bins(images.of(static_cast<int32_t>(natoms)), rcut);
+    sum_over_images<false>(call, bins, blocks, out);
+  }
+
+ private:
+  static Brick read_part(const Input& part, const int32_t* shape, const LatticeBlocks& blocks) {
+    const int32_t* p = part.shaped({-1}).data<int32_t>();
+    if (part.dim(0) == 2) {
+      require(0 <= p[0] && p[0] < p[1], "part must hold a number from 0 and how many parts there are");
+      return blocks.layers(p[0], p[1]);
+    }
+    part.shaped({6});
+    for (int k = 0; k < 3; ++k)
+      require(0 <= p[k] && p[k] <= p[3 + k] && p[3 + k] <= shape[k],
+              "part must hold first points and ends within the grid, found ", p[k], " and ", p[3 + k], " of ", shape[k]);
+    return {{p[0], p[1], p[2]}, {p[3], p[4], p[5]}};
+  }
+};
+
+// The parts of a grid where there is density, each of few points: rows of first points and ends.
+class GridParts {
+ public:
+  explicit GridParts(TF_OpKernelConstruction*) {}
+  void compute(TF_OpKernelContext* ctx) {
+    const Input shape(ctx, 0, "shape"), grid_box(ctx, 1, "grid_box"), coord(ctx, 2, "coord");
+    const Input box(ctx, 3, "box"), rcut_input(ctx, 4, "rcut"), most(ctx, 5, "most");
+    const Grid grid(shape, grid_box, box);
+    const double rcut = rcut_input.scalar();
+    require(rcut > 1e-6 && rcut < 1e9, "rcut is ", rcut, ", expected a positive length");
+    const int32_t points = most.shaped({}).data<int32_t>()[0];
+    require(points > 0, "most is ", points, ", expected a positive number of points");
+    const int64_t natoms = coord.shaped({-1, 3}).lengths().rows();
+    const LatticeBlocks blocks(grid.grid.rows, grid.shape, rcut);
+    const ImageMaker images(coord.data<double>(), grid.cell, rcut, blocks.region(grid.cell));
+    std::vector<Vec> positions;
+    for (const Image& image : images.of(static_cast<int32_t>(natoms))) positions.push_back(image.position);
+    const std::vector<Brick> parts = blocks.parts(std::move(positions), points, rcut);
+    int32_t* out = allocate_output<int32_t>(ctx, 0, {static_cast<int64_t>(parts.size()), 6});
+    for (const Brick& part : parts) {
+      out = std::copy_n(part.begin, 3, out);
+      out = std::copy_n(part.end, 3, out);
+    }
   }
 };
 
@@ -300,6 +210,11 @@ const bool registered = [] {
                 "radial: double"},
                {"output: double"}});
   register_float_kernels<DensityGrid>("DdDensityGrid");
+  register_op({"DdGridParts",
+               {},
+               {"shape: int32", "grid_box: double", "coord: double", "box: double", "rcut: double", "most: int32"},
+               {"parts: int32"}});
+  register_kernel<GridParts>("DdGridParts");
   return true;
 }();
 

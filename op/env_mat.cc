@@ -36,8 +36,7 @@ struct Switch {
 Switch read_switch(const Input& smth, const Input& rcut) {
   const Switch s{smth.scalar(), rcut.scalar()};
   require(s.rcut_smth > 0 && s.rcut > s.rcut_smth,
-          "rcut_smth and rcut must satisfy 0 < rcut_smth < rcut, found " +
-              std::to_string(s.rcut_smth) + " and " + std::to_string(s.rcut));
+          "rcut_smth and rcut must satisfy 0 < rcut_smth < rcut, found ", s.rcut_smth, " and ", s.rcut);
   return s;
 }
 
@@ -47,8 +46,7 @@ void check_lengths(const double* disp, int64_t n) {
   for (int64_t p = 0; p < n; ++p) {
     const double r = length(disp + 3 * p);
     if (!(r > 1e-6 && std::isfinite(r)))
-      throw InvalidArgument("displacement of pair " + std::to_string(p) + " has length " +
-                            std::to_string(r) + ": two atoms at one place");
+      throw InvalidArgument(joined("displacement of pair ", p, " has length ", r, ": two atoms at one place"));
   }
 }
 
@@ -58,7 +56,7 @@ class EnvMat {
   void compute(TF_OpKernelContext* ctx) {
     const Input disp(ctx, 0, "disp");
     const Switch sw = read_switch(Input(ctx, 1, "rcut_smth"), Input(ctx, 2, "rcut"));
-    const int64_t n = disp.shaped({-1, 3}).dim(0);
+    const int64_t n = disp.shaped({-1, 3}).rows();
     const int nlm = (lmax_ + 1) * (lmax_ + 1);
     const double* d = disp.data<double>();
     check_lengths(d, n);
@@ -97,7 +95,7 @@ class EnvMatGrad {
     const int nlm = (lmax_ + 1) * (lmax_ + 1);
     const Input grad(ctx, 0, "grad"), disp(ctx, 1, "disp");
     const Switch sw = read_switch(Input(ctx, 2, "rcut_smth"), Input(ctx, 3, "rcut"));
-    const int64_t n = disp.shaped({-1, 3}).dim(0);
+    const int64_t n = disp.shaped({-1, 3}).rows();
     grad.shaped({n, nlm});
     const double* d = disp.data<double>();
     const double* g = grad.data<double>();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "tensorflow/c/tf_datatype.h"
 #include "tensorflow/c/tf_status.h"
@@ -18,8 +19,23 @@ struct InvalidArgument : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-inline void require(bool ok, const std::string& message) {
-  if (!ok) throw InvalidArgument(message);
+inline const std::string& text_of(const std::string& part) { return part; }
+inline const char* text_of(const char* part) { return part; }
+template <typename Number, typename = std::enable_if_t<std::is_arithmetic<Number>::value>>
+std::string text_of(Number part) {
+  return std::to_string(part);
+}
+
+// Text and numbers, one after the other.
+template <typename... Parts> std::string joined(const Parts&... parts) {
+  std::string text;
+  (text += ... += text_of(parts));
+  return text;
+}
+
+// The message is put together only where it is needed: checks stand in loops over atoms and points.
+template <typename... Parts> void require(bool ok, const Parts&... message) {
+  if (__builtin_expect(!ok, 0)) throw InvalidArgument(joined(message...));
 }
 
 struct StatusDeleter {

@@ -16,7 +16,7 @@ class Harmonics {
   explicit Harmonics(TF_OpKernelConstruction* ctx) : lmax_(int_attr(ctx, "lmax", 0, kMaxL)) {}
   void compute(TF_OpKernelContext* ctx) {
     const Input vec(ctx, 0, "vec");
-    const int64_t n = vec.shaped({-1, 3}).dim(0);
+    const int64_t n = vec.shaped({-1, 3}).rows();
     const int nlm = (lmax_ + 1) * (lmax_ + 1);
     const double* v = vec.data<double>();
     double* out = allocate_output<double>(ctx, 0, {n, nlm});
@@ -36,7 +36,7 @@ class HarmonicsGrad {
   explicit HarmonicsGrad(TF_OpKernelConstruction* ctx) : lmax_(int_attr(ctx, "lmax", 0, kMaxL)) {}
   void compute(TF_OpKernelContext* ctx) {
     const Input grad(ctx, 0, "grad"), vec(ctx, 1, "vec");
-    const int64_t n = vec.shaped({-1, 3}).dim(0);
+    const int64_t n = vec.shaped({-1, 3}).rows();
     const int nlm = (lmax_ + 1) * (lmax_ + 1);
     const double* v = vec.data<double>();
     const double* g = grad.shaped({n, nlm}).data<double>();

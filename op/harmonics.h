@@ -5,15 +5,16 @@
 // eqs 6.4.70 to 6.4.72.
 #pragma once
 
-#include <cmath>
 #include <type_traits>
 #include <utility>
+
+#include "inline.h"
 
 namespace dd {
 
 constexpr int kMaxL = 8;
 
-constexpr int harmonic_index(int l, int m) {
+DD_INLINE constexpr int harmonic_index(int l, int m) {
   return l * l + (m == 0 ? 2 * l : 2 * (l - (m > 0 ? m : -m)) + (m < 0 ? 1 : 0));
 }
 
@@ -42,15 +43,20 @@ struct HarmonicTable {
 };
 constexpr HarmonicTable kHarmonics;
 
-// Calls body(first), ..., body(last). Where both are types, as std::integral_constant is, so is
-// what body gets, and the loop is unrolled.
+// A number as a type.
+template <int n> struct Constant {
+  static constexpr int value = n;
+  DD_INLINE constexpr operator int() const { return n; }
+};
+
+// Calls body(first), ..., body(last). Where both are types, so is what body gets, and the loop is unrolled.
 template <typename First, typename Last, typename Body>
-inline __attribute__((always_inline)) void for_range(First first, Last last, Body body) {
+DD_INLINE void for_range(First first, Last last, Body body) {
   if constexpr (std::is_integral<Last>::value) {
     for (int k = first; k <= last; ++k) body(k);
   } else if constexpr (First::value <= Last::value) {
     body(first);
-    for_range(std::integral_constant<int, First::value + 1>{}, last, body);
+    for_range(Constant<First::value + 1>{}, last, body);
   }
 }
 
@@ -61,9 +67,9 @@ template <typename T> struct ScalarOf<T, false> {
 };
 
 // Values for W vectors at once (lanes innermost): S[lm][W]. lmax is a number or, for loops that are
-// unrolled, a std::integral_constant.
+// unrolled, a Constant.
 template <typename T, int W, typename Lmax>
-inline __attribute__((always_inline)) void harmonics(Lmax lmax, const T* __restrict x,
+DD_INLINE void harmonics(Lmax lmax, const T* __restrict x,
                                                      const T* __restrict y, const T* __restrict z,
                                                      T (*__restrict S)[W]) {
   using Scalar = typename ScalarOf<T>::type;
@@ -72,7 +78,7 @@ inline __attribute__((always_inline)) void harmonics(Lmax lmax, const T* __restr
     S[0][w] = T{} + Scalar(1);
     n2[w] = x[w] * x[w] + y[w] * y[w] + z[w] * z[w];
   }
-  constexpr std::integral_constant<int, 1> one;
+  constexpr Constant<1> one;
   for_range(one, lmax, [&](auto l) __attribute__((always_inline)) {
     const Scalar d = kHarmonics.diagonal[l];
     const T* cp = S[harmonic_index(l - 1, l - 1)];
@@ -108,7 +114,7 @@ inline __attribute__((always_inline)) void harmonics(Lmax lmax, const T* __restr
 // Pulls a gradient back: given g[lm] = dE/dS_lm and the values S[lm] at one vector u,
 // adds dE/du to grad. Runs the recurrences backwards.
 template <typename T>
-inline __attribute__((always_inline)) void harmonics_pullback(int lmax, const T* u, const T* S, T* g,
+DD_INLINE void harmonics_pullback(int lmax, const T* u, const T* S, T* g,
                                                               T* grad) {
   using Scalar = typename ScalarOf<T>::type;
   const T x = u[0], y = u[1], z = u[2];

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "cell.h"
+#include "sort.h"
+#include "threads.h"
 
 namespace dd {
 
@@ -18,79 +20,139 @@ struct Image {
 // Beyond so many images no machine holds the pairs.
 constexpr double kMaxImages = 2e7;
 
-// Every image of the atoms that may lie within rcut of a point of the cell.
-inline std::vector<Image> make_images(const double* coord, int32_t natoms, const Cell& cell, double rcut) {
-  std::vector<Image> images;
-  for (int32_t a = 0; a < natoms; ++a) {
-    const Vec home = cell.wrapped({coord[3 * a], coord[3 * a + 1], coord[3 * a + 2]});
-    if (!cell.periodic) {
-      images.push_back({home, a, true});
-      continue;
-    }
-    const Vec f = cell.fractional(home);
-    std::array<int, 3> low, high;
-    const double before = static_cast<double>(images.size());
-    double more = 1;
-    for (int k = 0; k < 3; ++k) {
-      // The margin keeps images that rounding puts just outside of the reach.
-      const double reach = rcut / cell.heights[k] + 1e-9;
-      const double first = std::ceil(-reach - f[k]), last = std::floor(1 + reach - f[k]);
-      more *= last - first + 1;
-      require(std::abs(first) < kMaxImages && std::abs(last) < kMaxImages && before + more < kMaxImages,
-              "box is too small for rcut = " + std::to_string(rcut) + ": more than " +
-                  std::to_string(static_cast<int64_t>(kMaxImages)) + " images of the atoms lie within it");
-      low[k] = static_cast<int>(first);
-      high[k] = static_cast<int>(last);
-    }
-    for (int i = low[0]; i <= high[0]; ++i)
-      for (int j = low[1]; j <= high[1]; ++j)
-        for (int k = low[2]; k <= high[2]; ++k)
-          images.push_back({cell.shifted(home, i, j, k), a, i == 0 && j == 0 && k == 0});
-  }
-  return images;
-}
+// Where the centres lie whose neighbours are wanted, in coordinates that suit the cell: fractional ones if
+// it is periodic, else Cartesian.
+struct Region {
+  Vec low, high;
 
-// Images sorted by Cartesian bin; bins along z are contiguous in memory.
+  static Region everywhere(const Cell& cell) {
+    const double huge = std::numeric_limits<double>::max();
+    return cell.periodic ? Region{{0, 0, 0}, {1, 1, 1}} : Region{{-huge, -huge, -huge}, {huge, huge, huge}};
+  }
+  static Region nowhere() {
+    const double huge = std::numeric_limits<double>::max();
+    return {{huge, huge, huge}, {-huge, -huge, -huge}};
+  }
+  void include(const Cell& cell, const Vec& r) { extend(cell.periodic ? cell.fractional(r) : r, &low, &high); }
+};
+
+// The images of atoms that may lie within rcut of a region.
+class ImageMaker {
+ public:
+  ImageMaker(const double* coord, const Cell& cell, double rcut, const Region& region)
+      : coord_(coord), cell_(cell), rcut_(rcut), region_(region) {
+    for (int k = 0; k < 3; ++k) reach_[k] = cell.periodic ? rcut / cell.heights[k] + kMargin : rcut;
+  }
+
+  // Of all atoms, in order.
+  std::vector<Image> of(int32_t natoms) const {
+    const int64_t nblocks = (natoms + kBlock - 1) / kBlock;
+    std::vector<int64_t> first(nblocks + 1, 0);
+    // Atoms a block, and images of it, are few: the limit is seen before memory runs out.
+    for_blocks(natoms, [&](int64_t block, int64_t begin, int64_t end) {
+      for (int64_t a = begin; a < end; ++a) first[block + 1] += range(home(a)).count;
+    });
+    for (int64_t block = 0; block < nblocks; ++block) first[block + 1] += first[block];
+    check(static_cast<double>(first[nblocks]));
+    std::vector<Image> images(first[nblocks]);
+    for_blocks(natoms, [&](int64_t block, int64_t begin, int64_t end) {
+      Image* out = images.data() + first[block];
+      for (int64_t a = begin; a < end; ++a) out = write(static_cast<int32_t>(a), out);
+    });
+    return images;
+  }
+
+ private:
+  static constexpr int64_t kBlock = 2048;
+  // Keeps images that rounding puts just outside of the reach.
+  static constexpr double kMargin = 1e-9;
+
+  struct Range {
+    int first[3], last[3];
+    int64_t count;
+  };
+
+  template <typename Body> static void for_blocks(int64_t natoms, Body body) {
+    parallel_for((natoms + kBlock - 1) / kBlock, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block)
+        body(block, block * kBlock, std::min<int64_t>(natoms, (block + 1) * kBlock));
+    });
+  }
+
+  Vec home(int64_t a) const { return cell_.wrapped({coord_[3 * a], coord_[3 * a + 1], coord_[3 * a + 2]}); }
+
+  void check(double count) const {
+    require(count < kMaxImages, "box is too small for rcut = ", rcut_, ": more than ",
+            static_cast<int64_t>(kMaxImages), " images of the atoms lie within it");
+  }
+
+  // By how many cells an atom must be moved to come within reach.
+  Range range(const Vec& home) const {
+    Range range{{0, 0, 0}, {0, 0, 0}, 1};
+    const Vec at = cell_.periodic ? cell_.fractional(home) : home;
+    double count = 1;
+    for (int k = 0; k < 3; ++k) {
+      const double low = region_.low[k] - reach_[k] - at[k], high = region_.high[k] + reach_[k] - at[k];
+      if (!cell_.periodic) {
+        if (low > 0 || high < 0) range.count = 0;
+        continue;
+      }
+      const double first = std::ceil(low), last = std::floor(high);
+      count *= std::max(0.0, last - first + 1);
+      check(std::max({std::abs(first), std::abs(last), count}));
+      range.first[k] = static_cast<int>(first), range.last[k] = static_cast<int>(last);
+    }
+    if (cell_.periodic) range.count = static_cast<int64_t>(count);
+    return range;
+  }
+
+  Image* write(int32_t atom, Image* out) const {
+    const Vec r = home(atom);
+    const Range range = this->range(r);
+    if (range.count == 0) return out;
+    if (!cell_.periodic) {
+      *out = {r, atom, true};
+      return out + 1;
+    }
+    for (int i = range.first[0]; i <= range.last[0]; ++i)
+      for (int j = range.first[1]; j <= range.last[1]; ++j)
+        for (int k = range.first[2]; k <= range.last[2]; ++k)
+          *out++ = {cell_.shifted(r, i, j, k), atom, i == 0 && j == 0 && k == 0};
+    return out;
+  }
+
+  const double* coord_;
+  const Cell& cell_;
+  double rcut_;
+  Region region_;
+  Vec reach_;
+};
+
+// Images sorted by Cartesian bin. Where a place is and in which order its images are met depends on nothing
+// but the cut-off: sums over them do not either.
 class Bins {
  public:
-  Bins(const std::vector<Image>& images, double rcut) : rcut_(rcut) {
-    Vec high;
-    low_.fill(std::numeric_limits<double>::max());
-    high.fill(std::numeric_limits<double>::lowest());
-    for (const Image& image : images)
-      for (int c = 0; c < 3; ++c) {
-        low_[c] = std::min(low_[c], image.position[c]);
-        high[c] = std::max(high[c], image.position[c]);
-      }
-    if (images.empty()) low_.fill(0), high.fill(0);
-    width_ = 0.5 * rcut;
-    // A sparse system must not get more bins than atoms justify.
-    const double limit = 64.0 + 8.0 * images.size();
-    for (;; width_ *= 1.5) {
-      double bins = 1;
-      for (int c = 0; c < 3; ++c) bins *= std::floor((high[c] - low_[c]) / width_) + 1;
-      if (bins <= limit) break;
-    }
-    for (int c = 0; c < 3; ++c) count_[c] = static_cast<int64_t>((high[c] - low_[c]) / width_) + 1;
+  Bins(const std::vector<Image>& images, double rcut) : rcut_(rcut), width_(std::max(0.5 * rcut, 1e-7)) {
+    choose_extent(images);
     sort(images);
   }
 
   // Calls visit(slot range) for the stretches of images whose bins come within rcut of the upright
   // box from `low` to `high`.
   template <typename Visit> void around(const Vec& low, const Vec& high, Visit visit) const {
-    std::array<int64_t, 3> first, last;
+    Place first, last;
     for (int c = 0; c < 3; ++c) {
-      const double a = std::floor((low[c] - rcut_ - low_[c]) / width_);
-      const double b = std::floor((high[c] + rcut_ - low_[c]) / width_);
-      if (b < 0 || a > count_[c] - 1) return;
-      first[c] = static_cast<int64_t>(std::max(a, 0.0));
-      last[c] = static_cast<int64_t>(std::min(b, count_[c] - 1.0));
+      first[c] = std::max(bin_along(low[c] - rcut_), first_[c]);
+      last[c] = std::min(bin_along(high[c] + rcut_), last_[c]);
+      if (first[c] > last[c]) return;
     }
     for (int64_t i = first[0]; i <= last[0]; ++i)
-      for (int64_t j = first[1]; j <= last[1]; ++j) {
-        const int64_t row = (i * count_[1] + j) * count_[2];
-        visit(start_[row + first[2]], start_[row + last[2] + 1]);
-      }
+      for (int64_t j = first[1]; j <= last[1]; ++j)
+        if (dense_) {
+          visit(start_[bucket({i, j, first[2]})], start_[bucket({i, j, last[2]}) + 1]);
+        } else {
+          for (int64_t k = first[2]; k <= last[2]; ++k) visit_hashed({i, j, k}, visit);
+        }
   }
 
   std::vector<double> x, y, z;
@@ -98,29 +160,71 @@ class Bins {
   std::vector<char> home;
 
  private:
-  int64_t bin_of(const Vec& r) const {
-    std::array<int64_t, 3> b;
-    for (int c = 0; c < 3; ++c)
-      b[c] = std::min(static_cast<int64_t>((r[c] - low_[c]) / width_), count_[c] - 1);
-    return (b[0] * count_[1] + b[1]) * count_[2] + b[2];
+  using Place = std::array<int64_t, 3>;
+
+  int64_t bin_along(double x) const {
+    return static_cast<int64_t>(std::min(std::max(std::floor(x / width_), -4e18), 4e18));
   }
-  void sort(const std::vector<Image>& images) {
-    start_.assign(count_[0] * count_[1] * count_[2] + 1, 0);
-    for (const Image& image : images) ++start_[bin_of(image.position) + 1];
-    for (size_t b = 1; b < start_.size(); ++b) start_[b] += start_[b - 1];
-    std::vector<int64_t> next(start_.begin(), start_.end() - 1);
-    x.resize(images.size()), y.resize(images.size()), z.resize(images.size());
-    atom.resize(images.size()), home.resize(images.size());
+  Place place(const Vec& r) const { return {bin_along(r[0]), bin_along(r[1]), bin_along(r[2])}; }
+
+  // Bins fill the box around the images, along z contiguous in memory, unless these are so far apart that
+  // there would be many more than images: then places are hashed to a table.
+  void choose_extent(const std::vector<Image>& images) {
+    first_.fill(std::numeric_limits<int64_t>::max()), last_.fill(std::numeric_limits<int64_t>::lowest());
     for (const Image& image : images) {
-      const int64_t slot = next[bin_of(image.position)]++;
-      x[slot] = image.position[0], y[slot] = image.position[1], z[slot] = image.position[2];
-      atom[slot] = image.atom;
-      home[slot] = image.home;
+      const Place at = place(image.position);
+      for (int c = 0; c < 3; ++c) first_[c] = std::min(first_[c], at[c]), last_[c] = std::max(last_[c], at[c]);
+    }
+    nbuckets_ = 1;
+    if (images.empty()) return;
+    double bins = 1;
+    for (int c = 0; c < 3; ++c) bins *= double(last_[c]) - double(first_[c]) + 1;
+    dense_ = bins <= 64.0 + 8.0 * images.size();
+    if (dense_) {
+      for (int c = 0; c < 3; ++c) count_[c] = last_[c] - first_[c] + 1, nbuckets_ *= count_[c];
+    } else {
+      while (nbuckets_ < 2 * static_cast<int64_t>(images.size())) nbuckets_ *= 2;
     }
   }
+
+  int64_t bucket(const Place& at) const {
+    if (dense_) return ((at[0] - first_[0]) * count_[1] + at[1] - first_[1]) * count_[2] + at[2] - first_[2];
+    const uint64_t row = static_cast<uint64_t>(at[0]) * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(at[1]);
+    const uint64_t mixed = (row ^ row >> 29) * 0xbf58476d1ce4e5b9u;
+    return static_cast<int64_t>(((mixed ^ mixed >> 32) + static_cast<uint64_t>(at[2])) & (nbuckets_ - 1));
+  }
+
+  // A bucket also holds images of other places.
+  template <typename Visit> void visit_hashed(const Place& at, Visit visit) const {
+    const int64_t b = bucket(at);
+    for (int64_t s = start_[b]; s < start_[b + 1]; ++s)
+      if (place({x[s], y[s], z[s]}) == at) visit(s, s + 1);
+  }
+
+  void sort(const std::vector<Image>& images) {
+    const int64_t n = static_cast<int64_t>(images.size());
+    std::vector<int32_t> bin(n);
+    parallel_for(n, 8192, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) bin[i] = static_cast<int32_t>(bucket(place(images[i].position)));
+    });
+    Sorted sorted = sorted_by_bin(bin, nbuckets_);
+    start_ = std::move(sorted.start);
+    x.resize(n), y.resize(n), z.resize(n), atom.resize(n), home.resize(n);
+    parallel_for(n, 8192, [&](int64_t begin, int64_t end) {
+      for (int64_t slot = begin; slot < end; ++slot) {
+        const Image& image = images[sorted.order[slot]];
+        x[slot] = image.position[0], y[slot] = image.position[1], z[slot] = image.position[2];
+        atom[slot] = image.atom;
+        home[slot] = image.home;
+      }
+    });
+  }
+
   double rcut_, width_;
-  Vec low_;
-  std::array<int64_t, 3> count_;
+  bool dense_ = true;
+  Place first_, last_;      // extent of the bins that hold images
+  Place count_{{1, 1, 1}};  // their number along each axis
+  int64_t nbuckets_;
   std::vector<int64_t> start_;
 };
 

@@ -4,27 +4,46 @@
 // offers the interface, whatever C++ ABI it was built with.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "handles.h"
+#include "threads.h"
+#include "tensorflow/c/c_api.h"
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
 
 namespace dd {
 
-inline std::string shape_text(const TF_Tensor* t) {
-  std::string text = "(";
-  for (int d = 0; d < TF_NumDims(t); ++d) {
-    if (d) text += ", ";
-    text += std::to_string(TF_Dim(t, d));
-  }
-  return text + ")";
+// A shape in words; -1 stands for any length.
+template <typename Dims> std::string shape_text(const Dims& dims) {
+  std::string text;
+  for (const int64_t n : dims) text += (text.empty() ? "" : ", ") + (n < 0 ? "any" : std::to_string(n));
+  return "(" + text + ")";
+}
+
+// Bounds of what an op takes and makes, so that numbers of rows fit an int32 and arithmetic on sizes an
+// int64: the one gate for dimensions.
+constexpr int64_t kMaxRows = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMaxBytes = int64_t{1} << 50;
+
+// Bytes of an array. Whoever asks for more than any machine has gets what a failed malloc gives.
+template <typename T> int64_t checked_bytes(std::initializer_list<int64_t> shape) {
+  int64_t bytes = sizeof(T);
+  for (const int64_t n : shape)
+    // Dimensions of 0 do not hide others: TensorFlow multiplies them one by one and aborts on overflow.
+    if (n < 0 || __builtin_mul_overflow(bytes, std::max<int64_t>(n, 1), &bytes) || bytes > kMaxBytes)
+      throw std::bad_alloc();
+  return bytes;
 }
 
 // One input of an op, with the name that error messages use.
@@ -42,29 +61,37 @@ class Input {
     return static_cast<const T*>(TF_TensorData(tensor_.get()));
   }
   int64_t dim(int d) const { return TF_Dim(tensor_.get(), d); }
+  // A dimension that must lie within [low, high], to be safe to cast and to compute with.
+  int64_t dim(int d, int64_t low, int64_t high) const {
+    require(low <= dim(d) && dim(d) <= high, name_, " has shape ", shape_text(), ", expected ", low, " to ", high,
+            " in place ", d);
+    return dim(d);
+  }
+  // Rows: atoms, points, pairs, frames, numbered by int32.
+  int64_t rows() const { return dim(0, 0, kMaxRows); }
   int64_t size() const { return TF_TensorElementCount(tensor_.get()); }
   const std::string& name() const { return name_; }
 
   // Checks the shape; -1 stands for any length.
   const Input& shaped(std::initializer_list<int64_t> wanted) const {
     bool ok = TF_NumDims(tensor_.get()) == static_cast<int>(wanted.size());
-    std::string text = "(";
     int d = 0;
     for (int64_t n : wanted) {
       if (ok && n >= 0 && dim(d) != n) ok = false;
-      if (d) text += ", ";
-      text += n < 0 ? "any" : std::to_string(n);
       ++d;
     }
-    require(ok, name_ + " has shape " + shape_text(tensor_.get()) + ", expected " + text + ")");
+    if (!ok) throw InvalidArgument(joined(name_, " has shape ", shape_text(), ", expected ", dd::shape_text(wanted)));
     return *this;
   }
 
   // Checks that a float64 input holds no NaN or infinity.
-  const Input& finite() const { return within(std::numeric_limits<double>::max(), " is not finite in row "); }
+  const Input& finite() const {
+    const double limit = std::numeric_limits<double>::max();
+    return all_within(limit) ? *this : within(limit, " is not finite in row ");
+  }
 
   // Checks that a float64 input holds lengths (Å) that arithmetic can wrap into a cell.
-  const Input& lengths() const { return finite().within(1e9, " is beyond 1e9 Å in row "); }
+  const Input& lengths() const { return all_within(1e9) ? *this : finite().within(1e9, " is beyond 1e9 Å in row "); }
 
   double scalar() const {
     shaped({});
@@ -72,6 +99,25 @@ class Input {
   }
 
  private:
+  std::vector<int64_t> dims() const {
+    std::vector<int64_t> all(TF_NumDims(tensor_.get()));
+    for (size_t d = 0; d < all.size(); ++d) all[d] = dim(static_cast<int>(d));
+    return all;
+  }
+  std::string shape_text() const { return dd::shape_text(dims()); }
+
+  bool all_within(double limit) const {
+    const double* x = data<double>();
+    std::atomic<bool> all{true};
+    parallel_for(size(), 1 << 16, [&](int64_t begin, int64_t end) {
+      bool ok = true;
+      for (int64_t i = begin; i < end; ++i) ok &= std::abs(x[i]) <= limit;
+      if (!ok) all = false;
+    });
+    return all;
+  }
+
+  // Names the first that is not.
   const Input& within(double limit, const char* complaint) const {
     const double* x = data<double>();
     const int64_t n = size();
@@ -79,7 +125,7 @@ class Input {
       if (!(std::abs(x[i]) <= limit)) {
         const int64_t width = TF_NumDims(tensor_.get()) > 1
                                   ? dim(TF_NumDims(tensor_.get()) - 1) : 1;
-        throw InvalidArgument(name_ + complaint + std::to_string(i / width));
+        throw InvalidArgument(joined(name_, complaint, i / width));
       }
     }
     return *this;
@@ -91,6 +137,7 @@ class Input {
 
 template <typename T>
 T* allocate_output(TF_OpKernelContext* ctx, int index, std::initializer_list<int64_t> shape) {
+  checked_bytes<T>(shape);
   auto status = new_status();
   int64_t size = 1;
   for (int64_t n : shape) size *= n;
@@ -112,8 +159,7 @@ inline int64_t int_attr(TF_OpKernelConstruction* ctx, const char* name) {
 // An integer attribute that must lie within [low, high].
 inline int int_attr(TF_OpKernelConstruction* ctx, const char* name, int64_t low, int64_t high) {
   const int64_t value = int_attr(ctx, name);
-  require(low <= value && value <= high, std::string(name) + " is " + std::to_string(value) + ", expected " +
-                                             std::to_string(low) + " to " + std::to_string(high));
+  require(low <= value && value <= high, name, " is ", value, ", expected ", low, " to ", high);
   return static_cast<int>(value);
 }
 
@@ -164,7 +210,20 @@ inline void unknown_shapes(TF_ShapeInferenceContext* ctx, TF_Status* status) {
   TF_ShapeInferenceContextSetUnknownShape(ctx, status);
 }
 
+// A second copy of this library in the process would make every op ambiguous, the first copy's too: it
+// registers nothing. Asked for once, before the first registration.
+inline bool is_second_copy() {
+  static const bool second = [] {
+    auto status = new_status();
+    const std::unique_ptr<TF_Buffer, decltype(&TF_DeleteBuffer)> kernels(
+        TF_GetRegisteredKernelsForOp("DdTable", status.get()), &TF_DeleteBuffer);
+    return TF_GetCode(status.get()) == TF_OK && kernels && kernels->length > 0;
+  }();
+  return second;
+}
+
 inline void register_op(const OpSpec& spec) {
+  if (is_second_copy()) return;
   TF_OpDefinitionBuilder* builder = TF_NewOpDefinitionBuilder(spec.name);
   for (const char* text : spec.attrs) TF_OpDefinitionBuilderAddAttr(builder, text);
   for (const char* text : spec.inputs) TF_OpDefinitionBuilderAddInput(builder, text);
@@ -178,6 +237,7 @@ inline void register_op(const OpSpec& spec) {
 
 // Registers a CPU kernel; `type` constrains the attribute T where the op has one.
 template <typename Kernel> void register_kernel(const char* op, const TF_DataType* type = nullptr) {
+  if (is_second_copy()) return;
   TF_KernelBuilder* builder =
       TF_NewKernelBuilder(op, "CPU", &Adapter<Kernel>::create, &Adapter<Kernel>::compute,
                           &Adapter<Kernel>::destroy);

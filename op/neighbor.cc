@@ -1,24 +1,20 @@
 // Neighbour search: all pairs (centre, image of an atom) closer than rcut, as a flat list.
 //
 // Atoms are wrapped into the cell and copied to every image that can matter; images are sorted into
-// Cartesian bins; each centre looks at the bins around it. The cost is linear in atoms, centres
-// and pairs. Several frames of different size go through one call, told apart by row splits.
+// Cartesian bins; each centre looks at the bins around it, twice: to count its pairs, and to write them.
+// The cost is linear in atoms, centres and pairs. Several frames of different size go through one call,
+// told apart by row splits.
 #include <algorithm>
 #include <limits>
 #include <vector>
 
+#include "arguments.h"
 #include "images.h"
 #include "kernel.h"
-#include "splits.h"
 #include "threads.h"
 
 namespace dd {
 namespace {
-
-struct Pairs {
-  std::vector<int32_t> center, atom;
-  std::vector<double> disp;
-};
 
 // One frame of the call.
 struct Frame {
@@ -27,91 +23,109 @@ struct Frame {
   int32_t first_atom;
 };
 
-class NeighborList {
+// The centres of a call and the atoms around them.
+class Search {
  public:
-  explicit NeighborList(TF_OpKernelConstruction* ctx) : skip_self_(bool_attr(ctx, "skip_self")) {}
-
-  void compute(TF_OpKernelContext* ctx) {
-    const Input center(ctx, 0, "center"), center_splits(ctx, 1, "center_splits");
-    const Input coord(ctx, 2, "coord"), coord_splits(ctx, 3, "coord_splits");
-    const Input box(ctx, 4, "box"), rcut_input(ctx, 5, "rcut");
-    const double rcut = rcut_input.scalar();
-    require(rcut > 0 && std::isfinite(rcut), "rcut is " + std::to_string(rcut) + ", expected a positive length");
-    const int64_t nframes = box.shaped({-1, 9}).lengths().dim(0);
-    const int32_t* csplit = row_splits(center_splits, nframes, center.shaped({-1, 3}).lengths().dim(0));
-    const int32_t* asplit = row_splits(coord_splits, nframes, coord.shaped({-1, 3}).lengths().dim(0));
-    if (skip_self_)
-      require(std::equal(csplit, csplit + nframes + 1, asplit),
+  // Inputs: center, center_splits, coord, coord_splits, box, rcut.
+  Search(TF_OpKernelContext* ctx, bool skip_self) : center_(ctx, 0, "center"), splits_(ctx, 1, "center_splits"), skip_self_(skip_self) {
+    const Input coord(ctx, 2, "coord"), coord_splits(ctx, 3, "coord_splits"), box(ctx, 4, "box");
+    const double rcut = rcut_ = Input(ctx, 5, "rcut").scalar();
+    require(rcut > 0 && std::isfinite(rcut), "rcut is ", rcut, ", expected a positive length");
+    const int64_t nframes = box.shaped({-1, 9}).lengths().rows();
+    csplit_ = row_splits(splits_, nframes, center_.shaped({-1, 3}).lengths().rows());
+    const int32_t* asplit = row_splits(coord_splits, nframes, coord.shaped({-1, 3}).lengths().rows());
+    if (skip_self)
+      require(std::equal(csplit_, csplit_ + nframes + 1, asplit),
               "center_splits and coord_splits differ: with skip_self the centres must be the atoms");
-
-    std::vector<Frame> frames;
-    frames.reserve(nframes);
+    frames_.reserve(nframes);
     for (int64_t f = 0; f < nframes; ++f) {
       const Cell cell(box.data<double>() + 9 * f, f);
-      const auto images = make_images(coord.data<double>() + 3 * asplit[f], asplit[f + 1] - asplit[f], cell, rcut);
-      frames.push_back({cell, Bins(images, rcut), asplit[f]});
+      const ImageMaker images(coord.data<double>() + 3 * int64_t{asplit[f]}, cell, rcut, Region::everywhere(cell));
+      frames_.push_back({cell, Bins(images.of(asplit[f + 1] - asplit[f]), rcut), asplit[f]});
     }
-    search(ctx, frames, center.data<double>(), csplit, nframes, rcut);
+  }
+
+  int64_t ncenters() const { return center_.dim(0); }
+
+  // Calls visit(centre, atom, dx, dy, dz) for the pairs of each centre, in several threads.
+  template <typename Visit> void for_pairs(Visit visit) const {
+    parallel_for(ncenters(), kGrain, [&](int64_t begin, int64_t end) {
+      const int32_t* splits_end = csplit_ + frames_.size() + 1;
+      int64_t f = std::upper_bound(csplit_, splits_end, static_cast<int32_t>(begin)) - csplit_ - 1;
+      for (int64_t c = begin; c < end; ++c) {
+        while (c >= csplit_[f + 1]) ++f;
+        pairs_of(frames_[f], c, skip_self_ ? static_cast<int32_t>(c - csplit_[f]) : -1, visit);
+      }
+    });
+  }
+
+  // Pairs of each centre.
+  std::vector<int32_t> counts() const {
+    std::vector<int32_t> counts(ncenters(), 0);
+    for_pairs([&](int64_t c, int32_t, double, double, double) { ++counts[c]; });
+    return counts;
   }
 
  private:
-  static constexpr int64_t kBlock = 256;  // centres a task
+  static constexpr int64_t kGrain = 256;  // centres
 
-  void search(TF_OpKernelContext* ctx, const std::vector<Frame>& frames, const double* center,
-              const int32_t* csplit, int64_t nframes, double rcut) const {
-    const int64_t ncenters = nframes ? csplit[nframes] : 0;
-    const int64_t nblocks = (ncenters + kBlock - 1) / kBlock;
-    std::vector<Pairs> found(nblocks);
-    parallel_for(nblocks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        const int64_t last = std::min(ncenters, (b + 1) * kBlock);
-        int64_t f = std::upper_bound(csplit, csplit + nframes + 1, static_cast<int32_t>(b * kBlock)) - csplit - 1;
-        for (int64_t c = b * kBlock; c < last; ++c) {
-          while (c >= csplit[f + 1]) ++f;
-          const int32_t self = skip_self_ ? static_cast<int32_t>(c - csplit[f]) : -1;
-          one(frames[f], {center[3 * c], center[3 * c + 1], center[3 * c + 2]}, static_cast<int32_t>(c), self, rcut, &found[b]);
-        }
-      }
-    });
-    write(ctx, found);
-  }
-
-  static void one(const Frame& frame, const Vec& center, int32_t index, int32_t self, double rcut,
-                  Pairs* out) {
-    const Vec r = frame.cell.wrapped(center);
+  template <typename Visit> void pairs_of(const Frame& frame, int64_t c, int32_t self, Visit visit) const {
+    const double* position = center_.data<double>() + 3 * c;
+    const Vec r = frame.cell.wrapped({position[0], position[1], position[2]});
     const Bins& bins = frame.bins;
-    const double rcut2 = rcut * rcut;
+    const double rcut2 = rcut_ * rcut_;
     bins.around(r, r, [&](int64_t begin, int64_t end) {
       for (int64_t s = begin; s < end; ++s) {
         const double dx = bins.x[s] - r[0], dy = bins.y[s] - r[1], dz = bins.z[s] - r[2];
         if (dx * dx + dy * dy + dz * dz >= rcut2) continue;
         if (bins.home[s] && bins.atom[s] == self) continue;
-        out->center.push_back(index);
-        out->atom.push_back(frame.first_atom + bins.atom[s]);
-        out->disp.insert(out->disp.end(), {dx, dy, dz});
+        visit(c, frame.first_atom + bins.atom[s], dx, dy, dz);
       }
     });
   }
 
-  static void write(TF_OpKernelContext* ctx, const std::vector<Pairs>& found) {
-    std::vector<int64_t> offset(found.size() + 1, 0);
-    for (size_t b = 0; b < found.size(); ++b) offset[b + 1] = offset[b] + found[b].center.size();
-    const int64_t npairs = offset.back();
-    require(npairs < std::numeric_limits<int32_t>::max(),
-            std::to_string(npairs) + " pairs in one call: evaluate fewer points at a time");
+  Input center_, splits_;
+  bool skip_self_;
+  double rcut_;
+  const int32_t* csplit_;
+  std::vector<Frame> frames_;
+};
+
+class NeighborList {
+ public:
+  explicit NeighborList(TF_OpKernelConstruction* ctx) : skip_self_(bool_attr(ctx, "skip_self")) {}
+
+  void compute(TF_OpKernelContext* ctx) {
+    const Search search(ctx, skip_self_);
+    const std::vector<int32_t> counts = search.counts();
+    std::vector<int64_t> next(counts.size() + 1, 0);
+    for (size_t c = 0; c < counts.size(); ++c) next[c + 1] = next[c] + counts[c];
+    const int64_t npairs = next.back();
+    require(npairs < kMaxRows, npairs, " pairs in one call: evaluate fewer points at a time");
     int32_t* center = allocate_output<int32_t>(ctx, 0, {npairs});
     int32_t* atom = allocate_output<int32_t>(ctx, 1, {npairs});
     double* disp = allocate_output<double>(ctx, 2, {npairs, 3});
-    parallel_for(found.size(), 64, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        std::copy(found[b].center.begin(), found[b].center.end(), center + offset[b]);
-        std::copy(found[b].atom.begin(), found[b].atom.end(), atom + offset[b]);
-        std::copy(found[b].disp.begin(), found[b].disp.end(), disp + 3 * offset[b]);
-      }
+    search.for_pairs([&](int64_t c, int32_t a, double dx, double dy, double dz) {
+      const int64_t p = next[c]++;
+      center[p] = static_cast<int32_t>(c);
+      atom[p] = a;
+      disp[3 * p] = dx, disp[3 * p + 1] = dy, disp[3 * p + 2] = dz;
     });
   }
 
+ private:
   bool skip_self_;
+};
+
+// Pairs of each centre, without a list of them.
+class NeighborCounts {
+ public:
+  explicit NeighborCounts(TF_OpKernelConstruction*) {}
+  void compute(TF_OpKernelContext* ctx) {
+    const std::vector<int32_t> counts = Search(ctx, false).counts();
+    int32_t* out = allocate_output<int32_t>(ctx, 0, {static_cast<int64_t>(counts.size())});
+    std::copy(counts.begin(), counts.end(), out);
+  }
 };
 
 const bool registered = [] {
@@ -121,6 +135,12 @@ const bool registered = [] {
                 "box: double", "rcut: double"},
                {"pair_center: int32", "pair_atom: int32", "disp: double"}});
   register_kernel<NeighborList>("DdNeighborList");
+  register_op({"DdNeighborCounts",
+               {},
+               {"center: double", "center_splits: int32", "coord: double", "coord_splits: int32",
+                "box: double", "rcut: double"},
+               {"counts: int32"}});
+  register_kernel<NeighborCounts>("DdNeighborCounts");
   return true;
 }();
 

@@ -1,4 +1,4 @@
-"""Compression of a frozen model: tables in place of nets, one native op in place of pair lists."""
+"""Compression of a frozen model: tables in place of the nets of distances."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from deepdensity_tf.infer.deep_density import COMPRESSION, DeepDensity, read_graph
-from deepdensity_tf.model.frozen import constants, flat_batch, named_outputs
-from deepdensity_tf.utils import ops
+from deepdensity_tf.model.frozen import constants
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
-from deepdensity_tf.utils.radial import RadialGrid
 
-_MAX_PAIRS = "model_attr/max_pairs"
 _TERMS = 6  # of a quintic
 _WIDEST, _FINEST = 1 / 16, 1 / 1024  # Å; powers of two are exact in any precision
 
@@ -74,8 +71,8 @@ def compress(
     step, errors = _choose_step(nets, step, tolerance)
     for net in nets:
         _put_table(graph_def, net, step)
-    result = Compression(step, max(errors, default=0.0), model.has_electrons)
-    graph_def = _with_fused_points(graph_def, model) if result.fused else _pruned(graph_def)
+    result = Compression(step, max(errors, default=0.0), "o_grid_parts" in names)
+    graph_def = _pruned(graph_def)
     graph_def.node.extend(constants({COMPRESSION: json.dumps(asdict(result))}))
     with atomic_path(target) as temporary:
         temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
@@ -182,38 +179,3 @@ def _pruned(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     kept = ("t_", "o_", "atom_state/", "model_attr/", "train_attr/")
     names = [node.name for node in graph_def.node if node.name.startswith(kept)]
     return tf.compat.v1.graph_util.extract_sub_graph(graph_def, names)
-
-
-def _with_fused_points(graph_def, model: DeepDensity) -> tf.compat.v1.GraphDef:
-    """The graph with its point part, from t_point and atom_state/coef on, made anew."""
-    section = model.training_script["model"]
-    radial = RadialGrid(section["rcut_point"], section["nspline"]).parameters
-    kept = ["t_coord", "t_type", "t_box", "t_point", "atom_state/coef", "o_electrons"]
-    kept += [n.name for n in graph_def.node if n.name.startswith(("model_attr/", "train_attr/"))]
-    kept.remove(_MAX_PAIRS)
-    graph = tf.Graph()
-    with graph.as_default():
-        part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, kept)
-        tf.import_graph_def(part, name="")
-        inputs = [graph.get_tensor_by_name(f"{name}:0") for name in kept[:4]]
-        coef = graph.get_tensor_by_name("atom_state/coef:0")
-        batch = flat_batch(*inputs)
-        density = ops.density(batch, coef, radial)
-        density = tf.ensure_shape(density, [None, 2 if model.has_spin else 1])
-        named_outputs(density, ops.density_gradient(batch, coef, radial), inputs[3])
-        _add_grid_outputs(batch, coef, radial, model.has_spin)
-        # No pairs are held in memory.
-        tf.constant(np.iinfo(np.int32).max, name=_MAX_PAIRS)
-    return graph.as_graph_def()
-
-
-def _add_grid_outputs(batch, coef, radial, has_spin: bool) -> None:
-    """Outputs on parts of a regular grid, whose points need not be listed; one frame at a time."""
-    shape = tf.compat.v1.placeholder(tf.int32, [3], name="t_grid_shape")
-    part = tf.compat.v1.placeholder(tf.int32, [2], name="t_grid_part")
-    box = tf.compat.v1.placeholder(tf.float64, [9], name="t_grid_box")
-    density = ops.density_on_grid(shape, part, box, batch.coord, batch.box, coef, radial)
-    density = tf.ensure_shape(density, [None, 2 if has_spin else 1])
-    tf.identity(density[:, 0], name="o_grid_density")
-    if has_spin:
-        tf.identity(density[:, 1], name="o_grid_spin_density")

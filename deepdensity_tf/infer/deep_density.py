@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,7 @@ from deepdensity_tf.utils.known_ops import refused_ops
 
 _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
-_MAX_POINTS = 2**17  # at once; few enough that small grids have blocks for two threads
-_MAX_GRID_POINTS = 2**20  # at once, by the op that knows grids
+_MAX_POINTS = 2**18  # at once; those of the C library, so that both have the same numbers
 COMPRESSION = "model_attr/compression"
 # What every evaluation feeds and fetches.
 _CONTRACT = {
@@ -106,7 +103,8 @@ class DeepDensity:
         if COMPRESSION in operations:
             self.info["compression"] = self._mapping(COMPRESSION, "step", float)
         self.has_spin = "o_spin_density" in operations
-        self._has_grid = "o_grid_density" in operations
+        self._has_grid = "o_grid_parts" in operations
+        self._has_neighbors = "o_neighbors" in operations
         self.has_electrons = "o_electrons" in operations
         stored = "model_attr/baseline" in operations
         self.baseline = self._attribute("model_attr/baseline") if stored else None
@@ -227,7 +225,7 @@ class DeepDensity:
             raise InputError(f"grid_shape is {shape}, expected three positive numbers")
         frame = self._frame(coord, box if pbc else None, atype)
         name = self._density_tensor(spin)
-        density = np.empty(shape)
+        density = np.zeros(shape)
         chunks = self._grid_parts if self._has_grid else self._grid_blocks
         done = 0
         for where, values in chunks(name, frame, box.reshape(3, 3), shape):
@@ -235,38 +233,31 @@ class DeepDensity:
             done += values.size
             if progress:
                 progress(done, density.size)
+        if progress and done < density.size:  # the rest is out of reach of all atoms
+            progress(density.size, density.size)
         return density
 
     def _grid_parts(self, name, frame, cell, shape) -> Iterator[tuple]:
         """Slices of the grid and their densities, by the op that knows grids."""
-        nparts = -(-math.prod(shape) // _MAX_GRID_POINTS)
-        feeds = {**frame, **self._atom_state(frame, nparts)}
-        feeds |= {"t_grid_shape:0": shape, "t_grid_box:0": cell.reshape(-1)}
-        end = 0
-        for part in range(nparts):
-            values = self._run(
-                name.replace("o_", "o_grid_"), {**feeds, "t_grid_part:0": (part, nparts)}
-            )
-            values = values.reshape(-1, *shape[1:])
-            begin, end = end, end + len(values)
-            yield slice(begin, end), values
+        grid = {"t_grid_shape:0": shape, "t_grid_box:0": cell.reshape(-1)}
+        parts = self._run("o_grid_parts:0", {**frame, **grid})
+        feeds = {**frame, **grid, **self._atom_state(frame, len(parts))}
+        for part in parts:
+            values = self._run(name.replace("o_", "o_grid_"), {**feeds, "t_grid_part:0": part})
+            where = tuple(slice(*ends) for ends in part.reshape(2, 3).T)
+            yield where, values.reshape(part[3:] - part[:3])
 
     def _grid_blocks(self, name, frame, cell, shape) -> Iterator[tuple]:
         """Blocks of the grid and their densities, by their points."""
-        blocks = list(_blocks(shape, self._chunk_size(frame)))
-        feeds = {**frame, **self._atom_state(frame, len(blocks))}
+        blocks = list(_blocks(shape, _MAX_POINTS))
+        feeds = {**frame, **self._atom_state(frame, 2)}
         # Steps along each cell vector, (n, 3): a point is the sum of three.
         steps = [np.arange(n)[:, None] / n * row for n, row in zip(shape, cell, strict=True)]
-
-        def evaluate(block: tuple[slice, slice, slice]) -> np.ndarray:
+        for block in blocks:
             a, b, c = (row[part] for row, part in zip(steps, block, strict=True))
             points = a[:, None, None] + b[:, None] + c
-            values = self._run(name, {**feeds, "t_point:0": points.reshape(1, -1, 3)})
-            return values.reshape(points.shape[:3])
-
-        # Two blocks at a time: one is prepared and sorted by one thread while the other has all.
-        with ThreadPoolExecutor(min(2, ops.num_threads())) as pool:
-            yield from zip(blocks, pool.map(evaluate, blocks), strict=True)
+            values = self._in_chunks(name, feeds, points.reshape(-1, 3), ())
+            yield block, values.reshape(points.shape[:3])
 
     def _density_tensor(self, spin: bool) -> str:
         if spin and not self.has_spin:
@@ -286,12 +277,7 @@ class DeepDensity:
         for f in range(nframes):
             one = {"t_coord:0": frame["t_coord:0"][f : f + 1], "t_type:0": frame["t_type:0"]}
             one["t_box:0"] = frame["t_box:0"][f : f + 1]
-            size = self._chunk_size(one)
-            state = self._atom_state(one, -(-points.shape[1] // size))
-            for begin in range(0, points.shape[1], size):
-                end = begin + size
-                feeds = {**one, **state, "t_point:0": points[f : f + 1, begin:end]}
-                out[f, begin:end] = self._run(name, feeds)[0]
+            out[f] = self._in_chunks(name, one, points[f], tail)
         return out if many or np.ndim(coord) == 3 else out[0]
 
     def _frame(self, coord, box, atype) -> dict[str, np.ndarray]:
@@ -319,15 +305,28 @@ class DeepDensity:
         values = self._run(self._atom_tensors, {**frame, "t_point:0": np.zeros((1, 0, 3))})
         return dict(zip(self._atom_tensors, values, strict=True))
 
-    def _chunk_size(self, frame: dict) -> int:
-        """Points at once, so that their pairs fit in memory."""
-        natoms = frame["t_coord:0"].shape[1]
-        volume = abs(np.linalg.det(frame["t_box:0"][0].reshape(3, 3)))
-        neighbours = max(1.0, natoms)
-        if volume:
-            # Half as much again as the mean, for uneven systems.
-            neighbours = max(1.0, natoms * 1.5 * 4.19 * self.rcut_point**3 / volume)
-        return int(min(_MAX_POINTS, max(1, self._max_pairs // neighbours)))
+    def _in_chunks(self, name: str, feeds: dict, points: np.ndarray, tail: tuple) -> np.ndarray:
+        """A tensor at points (npoints, 3) of one frame, so many at once as fit in memory."""
+        chunks = list(self._chunks(feeds, points))
+        if any(key not in feeds for key in self._atom_tensors):
+            feeds = {**feeds, **self._atom_state(feeds, len(chunks))}
+        out = np.empty((len(points), *tail))
+        for chunk in chunks:
+            out[chunk] = self._run(name, {**feeds, "t_point:0": points[None, chunk]})[0]
+        return out
+
+    def _chunks(self, feeds: dict, points: np.ndarray) -> Iterator[slice]:
+        """Stretches of points whose pairs fit in memory."""
+        most = max(1, self._max_pairs // max(1, feeds["t_coord:0"].shape[1]))
+        for begin in range(0, len(points), _MAX_POINTS):
+            end = min(begin + _MAX_POINTS, len(points))
+            if not self._has_neighbors:
+                for first in range(begin, end, most):
+                    yield slice(first, min(first + most, end))
+                continue
+            counts = self._run("o_neighbors:0", {**feeds, "t_point:0": points[None, begin:end]})[0]
+            ends = begin + ends_of_chunks(counts, self._max_pairs)
+            yield from (slice(a, b) for a, b in itertools.pairwise([begin, *ends]))
 
     def _run(self, names, feeds: dict):
         try:
@@ -382,6 +381,18 @@ class DeepDensity:
                     f"{self._file}: has no {dtype.name} tensor {name}, expected a model frozen by "
                     "dd-tf freeze"
                 )
+
+
+def ends_of_chunks(counts: np.ndarray, most: int) -> np.ndarray:
+    """Cut a row of counts into stretches of one or more that add up to at most `most`."""
+    total = np.cumsum(counts, dtype=np.int64)
+    ends: list[int] = []
+    begin, before = 0, 0
+    while begin < len(counts):
+        begin = max(begin + 1, int(np.searchsorted(total, before + most, side="right")))
+        before = total[begin - 1]
+        ends.append(begin)
+    return np.array(ends, dtype=np.int64)
 
 
 def _blocks(shape: tuple[int, int, int], size: int) -> Iterator[tuple[slice, slice, slice]]:

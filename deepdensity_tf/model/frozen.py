@@ -1,7 +1,8 @@
 """From a trained model to a frozen graph: the contract with other codes.
 
 Inputs t_coord, t_type, t_box, t_point; outputs o_density, o_density_grad (with spin also
-o_spin_density, with fitting type expansion o_electrons); metadata under model_attr/ and
+o_spin_density, with fitting type expansion o_electrons and the density on parts of grids, else
+o_neighbors, the number of atoms within reach of each point); metadata under model_attr/ and
 train_attr/. The tensors under atom_state/ depend on the atoms alone: whoever evaluates many points
 of one frame in chunks fetches them once and feeds them with every chunk.
 """
@@ -18,16 +19,18 @@ from tensorflow.python.framework.convert_to_constants import (
 
 from deepdensity_tf import __version__
 from deepdensity_tf.model.density_model import AtomState, Batch, DensityModel
+from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.known_ops import refused_ops
 
 MODEL_VERSION = "1.0"
 
-# Pairs of a point and an atom that fit in memory at once: a table look-up needs 32 bytes a pair,
-# a net for each pair some kB.
-_MAX_PAIRS_TABLE = 3_000_000
+# Pairs of a point and an atom that fit in memory at once: a net for each pair needs some kB;
+# without nets no pairs are held.
 _MAX_PAIRS_NET = 60_000
+_MAX_PAIRS_FUSED = 2**31 - 1
+_GRID_POINTS = 2**20  # of a part of a grid, about
 
 
 def freeze(
@@ -51,12 +54,19 @@ def freeze(
     InputError
         `path` cannot be written; a plug-in uses operations that no loader accepts.
     """
-    function = tf.function(lambda *inputs: _outputs(model, *inputs)).get_concrete_function(
+    inputs = [
         tf.TensorSpec([None, None, 3], tf.float64, name="t_coord"),
         tf.TensorSpec([None], tf.int32, name="t_type"),
         tf.TensorSpec([None, 9], tf.float64, name="t_box"),
         tf.TensorSpec([None, None, 3], tf.float64, name="t_point"),
-    )
+    ]
+    if not model.fitting.per_pair:
+        inputs += [
+            tf.TensorSpec([3], tf.int32, name="t_grid_shape"),
+            tf.TensorSpec([9], tf.float64, name="t_grid_box"),
+            tf.TensorSpec([6], tf.int32, name="t_grid_part"),
+        ]
+    function = tf.function(lambda *given: _outputs(model, *given)).get_concrete_function(*inputs)
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
     graph_def.node.extend(constants(_attributes(model, script, data_checksum)))
     refused = refused_ops(graph_def)
@@ -68,16 +78,39 @@ def freeze(
         temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
 
 
-def _outputs(model: DensityModel, coord, atype, box, point):
+def _outputs(model: DensityModel, coord, atype, box, point, *grid):
     batch = flat_batch(coord, atype, box, point)
     batch = batch._replace(atype=_checked_types(batch.atype, coord, len(model.type_map)))
     state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
     state = AtomState(*(tf.identity(x, name=f"atom_state/{n}") for n, x in state._asdict().items()))
-    density = model.point_density(state, batch)
-    gradient = tf.gradients(density[:, 0], batch.point)[0]
-    outputs = named_outputs(density, gradient, point)
-    if not model.fitting.per_pair:
-        outputs.append(tf.identity(state.electrons, name="o_electrons"))
+    if model.fitting.per_pair:
+        density = model.point_density(state, batch)
+        gradient = tf.gradients(density[:, 0], batch.point)[0]
+        neighbors = ops.neighbor_counts(batch, model.grid.rcut)
+        neighbors = tf.reshape(neighbors, tf.shape(point)[:2], name="o_neighbors")
+        return [*_named_outputs(density, gradient, point), neighbors]
+    # One op, which holds no pairs, in place of pair lists and the sum over them.
+    density = ops.density(batch, state.coef, model.grid.parameters)
+    density = tf.ensure_shape(density, [None, model.ndensity])
+    gradient = ops.density_gradient(batch, state.coef, model.grid.parameters)
+    outputs = _named_outputs(density, gradient, point)
+    outputs.append(tf.identity(state.electrons, name="o_electrons"))
+    return outputs + _grid_outputs(model, batch, state.coef, *grid)
+
+
+def _grid_outputs(model: DensityModel, batch: Batch, coef, shape, box, part) -> list[tf.Tensor]:
+    """Outputs on parts of a regular grid, whose points need not be listed; one frame at a time."""
+    most = tf.constant(_GRID_POINTS, name="grid_points")
+    parts = ops.grid_parts(shape, box, batch.coord, batch.box, model.grid.rcut, most)
+    density = ops.density_on_grid(
+        shape, part, box, batch.coord, batch.box, coef, model.grid.parameters
+    )
+    names = ("o_grid_density", "o_grid_spin_density")[: model.ndensity]
+    outputs = [tf.identity(parts, name="o_grid_parts")]
+    # Without spin a view of the same memory.
+    columns = [density] if model.ndensity == 1 else tf.unstack(density, model.ndensity, axis=1)
+    for name, column in zip(names, columns, strict=True):
+        outputs.append(tf.reshape(column, [-1], name=name))
     return outputs
 
 
@@ -94,7 +127,7 @@ def flat_batch(coord, atype, box, point) -> Batch:
     )
 
 
-def named_outputs(density, gradient, point) -> list[tf.Tensor]:
+def _named_outputs(density, gradient, point) -> list[tf.Tensor]:
     """The graph's outputs from those of all points, in a row.
 
     Parameters
@@ -142,7 +175,7 @@ def _attributes(model: DensityModel, script: dict, data_checksum: str) -> dict:
         "model_attr/package_version": __version__,
         "model_attr/nparameters": model.nparameters,
         "model_attr/baseline": model.baseline.numpy()[:, 0],  # (ntypes, nspline)
-        "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_TABLE,
+        "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_FUSED,
         "train_attr/training_script": json.dumps(script),
         "train_attr/data_checksum": data_checksum,
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
-import os
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -18,18 +19,39 @@ def library():
     Raises
     ------
     InputError
-        If the library was not built or TensorFlow cannot load it.
+        If the library was not built, TensorFlow cannot load it, or another copy of it is in the
+        process.
     """
     if not LIBRARY.is_file():
         raise InputError(f"{LIBRARY}: the op library is missing; build it by `pip install .`")
     try:
-        return tf.load_op_library(str(LIBRARY))
+        module = tf.load_op_library(str(LIBRARY))
     except (tf.errors.OpError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{LIBRARY}: TensorFlow {tf.__version__} cannot load the op library ({reason}); "
             "build it anew by `pip install .`"
         ) from None
+    native = _native()
+    if native.deepdensity_is_second_copy():
+        raise InputError(
+            f"{LIBRARY}: another copy of the op library is in this process ({_other_copies()}), "
+            "expected one; use a single installation of deepdensity_tf"
+        )
+    native.deepdensity_set_num_threads(tf.config.threading.get_intra_op_parallelism_threads())
+    return module
+
+
+def _native() -> ctypes.CDLL:
+    """What the library has beside its ops (op/library.cc)."""
+    return ctypes.CDLL(str(LIBRARY))
+
+
+def _other_copies() -> str:
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.is_file() else []
+    files = {line.split(maxsplit=5)[-1] for line in lines if LIBRARY.stem in line}
+    return ", ".join(sorted(files - {str(LIBRARY.resolve())})) or "of unknown place"
 
 
 def native_ops() -> frozenset[str]:
@@ -39,10 +61,16 @@ def native_ops() -> frozenset[str]:
 
 def num_threads() -> int:
     """Threads of the native code, by the rule of op/threads.h."""
-    cores = len(os.sched_getaffinity(0))
-    text = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    wanted = int(text) if text.isdigit() else 0
-    return min(wanted, cores) if wanted else cores
+    library()
+    return _native().deepdensity_num_threads()
+
+
+def instruction_set() -> str:
+    """Which kernels are in use: baseline, avx2 or avx512; DEEPDENSITY_ISA chooses."""
+    library()
+    name = _native().deepdensity_instruction_set
+    name.restype = ctypes.c_char_p
+    return name().decode()
 
 
 def own_message(error: tf.errors.OpError) -> str:
@@ -98,6 +126,18 @@ def neighbor_list(center, center_splits, coord, coord_splits, box, rcut, skip_se
         tf.ensure_shape(pair_center, [None]),
         tf.ensure_shape(pair_atom, [None]),
         tf.ensure_shape(disp, [None, 3]),
+    )
+
+
+def neighbor_counts(batch, rcut):
+    """Atoms within `rcut` (Å) of each point of a batch, with their images: (npoints,) int32."""
+    return library().dd_neighbor_counts(
+        center=batch.point,
+        center_splits=batch.point_splits,
+        coord=batch.coord,
+        coord_splits=batch.coord_splits,
+        box=batch.box,
+        rcut=tf.convert_to_tensor(rcut, tf.float64),
     )
 
 
@@ -217,8 +257,9 @@ def density_on_grid(shape, part, grid_box, coord, box, coef, radial):
     shape : tf.Tensor
         (3,) int32: points along each row of `grid_box`, from its origin on.
     part : tf.Tensor
-        (2,) int32: which part, and how many there are; parts follow one another along the first
-        axis. What a point gets does not depend on the parts.
+        (6,) int32: first points and ends along each axis, as from `grid_parts`; or (2,): which
+        part, and how many there are, along the first axis. What a point gets does not depend on
+        the parts.
     grid_box : tf.Tensor
         (9,) float64 rows in Å that span the grid: the box where the frame is periodic.
     coord, box : tf.Tensor
@@ -233,6 +274,33 @@ def density_on_grid(shape, part, grid_box, coord, box, coef, radial):
     """
     return library().dd_density_grid(
         shape=shape, part=part, grid_box=grid_box, coord=coord, box=box, coef=coef, radial=radial
+    )
+
+
+def grid_parts(shape, grid_box, coord, box, rcut, most):
+    """The parts of a regular grid where there is density, for one frame.
+
+    Parameters
+    ----------
+    shape, grid_box, coord, box : tf.Tensor
+        As in `density_on_grid`.
+    rcut : float
+        Cut-off of the atoms' densities, Å.
+    most : int
+        Points of a part, about.
+
+    Returns
+    -------
+    tf.Tensor
+        (nparts, 6) int32: first points and ends along each axis. What lies in no part is 0.
+    """
+    return library().dd_grid_parts(
+        shape=shape,
+        grid_box=grid_box,
+        coord=coord,
+        box=box,
+        rcut=tf.convert_to_tensor(rcut, tf.float64),
+        most=most,
     )
 
 

@@ -41,7 +41,7 @@ template <typename Body> DD_Status guarded(Body body) noexcept {
 }
 
 template <typename T> T& given(T* pointer, const char* name) {
-  dd::require(pointer != nullptr, std::string(name) + " is NULL");
+  dd::require(pointer != nullptr, name, " is NULL");
   return *pointer;
 }
 
@@ -75,7 +75,7 @@ const char* DD_TypeName(const DD_Model* model, int32_t type) {
   return property<const char*>(model, nullptr, [&](const dd::Model& m) {
     const auto& names = m.type_map();
     dd::require(type >= 0 && static_cast<size_t>(type) < names.size(),
-                "type is " + std::to_string(type) + ", expected 0 to " + std::to_string(names.size() - 1));
+                "type is ", type, ", expected 0 to ", names.size() - 1);
     return names[static_cast<size_t>(type)].c_str();
   });
 }

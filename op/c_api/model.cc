@@ -13,8 +13,7 @@ namespace {
 
 // Versions of the graph's contract that this code understands; those of the Python class.
 const char* const kVersions[] = {"1.0"};
-constexpr int64_t kMaxPoints = 200000;
-constexpr int64_t kMaxGridPoints = 1 << 20;  // at once, by the op that knows grids
+constexpr int64_t kMaxPoints = 1 << 18;  // at once, as in the Python class: both have the same numbers
 
 struct Output {
   const char* name;
@@ -46,7 +45,7 @@ void check_version(const std::string& path, const std::string& version) {
 
 void check_finite(const double* values, int64_t count, const char* name) {
   for (int64_t i = 0; i < count; ++i)
-    require(std::isfinite(values[i]), std::string(name) + " holds NaN or infinity, in row " + std::to_string(i / 3));
+    require(std::isfinite(values[i]), name, " holds NaN or infinity, in row ", i / 3);
 }
 
 // Rows of a cell, checked.
@@ -65,21 +64,25 @@ bool is_periodic(const DD_Structure& structure) {
 
 void check_structure(const DD_Structure& structure, size_t ntypes) {
   require(structure.natoms >= 0 && structure.natoms <= std::numeric_limits<int32_t>::max() / 3,
-          "natoms is " + std::to_string(structure.natoms));
+          "natoms is ", structure.natoms);
   require(structure.natoms == 0 || (structure.coord && structure.atype),
-          std::string(structure.coord ? "atype" : "coord") + " is NULL");
+          structure.coord ? "atype" : "coord", " is NULL");
   check_finite(structure.coord, 3 * structure.natoms, "coord");
   for (int64_t i = 0; i < structure.natoms; ++i)
     require(structure.atype[i] >= 0 && structure.atype[i] < static_cast<int64_t>(ntypes),
-            "atype of atom " + std::to_string(i) + " is " + std::to_string(structure.atype[i]) + ", expected 0 to " +
-                std::to_string(ntypes - 1));
+            "atype of atom ", i, " is ", structure.atype[i], ", expected 0 to ", ntypes - 1);
   if (is_periodic(structure)) checked_cell(structure.box, "box");
+}
+
+// Points of a tensor (1, npoints, 3), from `begin` to `end`.
+Tensor some_points(const Tensor& all, int64_t begin, int64_t end) {
+  return copied_tensor(static_cast<const double*>(TF_TensorData(all.get())) + 3 * begin, {1, end - begin, 3});
 }
 
 }  // namespace
 
 Points listed_points(int64_t count, const double* coord) {
-  require(count >= 0 && count <= std::numeric_limits<int64_t>::max() / 24, "npoints is " + std::to_string(count));
+  require(count >= 0 && count <= std::numeric_limits<int64_t>::max() / 24, "npoints is ", count);
   require(count == 0 || coord, "points is NULL");
   check_finite(coord, 3 * count, "points");
   return {count, [coord](int64_t begin, int64_t end, double* out) { std::copy(coord + 3 * begin, coord + 3 * end, out); }};
@@ -88,7 +91,7 @@ Points listed_points(int64_t count, const double* coord) {
 Points grid_points(const DD_Grid& grid) {
   int64_t count = 1;
   for (int64_t n : grid.shape) {
-    require(n > 0, "grid shape holds " + std::to_string(n) + ", expected three positive numbers");
+    require(n > 0, "grid shape holds ", n, ", expected three positive numbers");
     require(!__builtin_mul_overflow(count, n, &count) && count <= std::numeric_limits<int64_t>::max() / 24,
             "grid shape asks for too many points");
   }
@@ -158,35 +161,51 @@ std::vector<Tensor> Model::add_atom_state(Feeds* feeds) const {
   return state;
 }
 
-int64_t Model::chunk_size(const DD_Structure& structure) const {
-  double neighbours = static_cast<double>(structure.natoms);
-  if (is_periodic(structure)) {
-    const double volume = std::abs(checked_volume(checked_cell(structure.box, "box"), "box"));
-    // Half as much again as the mean, for uneven systems.
-    neighbours *= 1.5 * 4.19 * std::pow(rcut_point_, 3) / volume;
+// Where stretches of the points of `feeds` end whose pairs with atoms fit in memory.
+std::vector<int64_t> Model::ends_of_chunks(const Feeds& feeds, int64_t npoints, int64_t natoms) const {
+  std::vector<int64_t> ends;
+  if (session_.has("o_neighbors")) {
+    const Tensor counts = std::move(session_.run({session_.tensor("o_neighbors", TF_INT32)}, feeds)[0]);
+    if (TF_TensorElementCount(counts.get()) != npoints) throw BadModel(path_ + ": o_neighbors has the wrong size");
+    const auto* count = static_cast<const int32_t*>(TF_TensorData(counts.get()));
+    int64_t pairs = 0;
+    for (int64_t p = 0; p < npoints; ++p) {
+      pairs += count[p];
+      if (p == 0 || pairs <= max_pairs_) continue;
+      ends.push_back(p);
+      pairs = count[p];
+    }
+  } else {
+    const int64_t most = std::max<int64_t>(1, max_pairs_ / std::max<int64_t>(1, natoms));
+    for (int64_t end = most; end < npoints; end += most) ends.push_back(end);
   }
-  const double size = max_pairs_ / std::max(1.0, neighbours);
-  return std::max<int64_t>(1, static_cast<int64_t>(std::min<double>(size, kMaxPoints)));
+  ends.push_back(npoints);
+  return ends;
 }
 
 void Model::eval(DD_Quantity quantity, const DD_Structure& structure, const Points& points, double* out) const {
   const Output output = output_of(quantity);
-  require(quantity != DD_SPIN_DENSITY || has_spin(), path_ + ": was trained without spin");
+  require(quantity != DD_SPIN_DENSITY || has_spin(), path_, ": was trained without spin");
   const TF_Output fetch = session_.tensor(output.name, TF_DOUBLE);
   Frame frame = this->frame(structure);
   if (points.count == 0) return;
   require(out != nullptr, "out is NULL");
   const std::vector<Tensor> state = add_atom_state(&frame.feeds);
-  const int64_t size = chunk_size(structure);
-  for (int64_t begin = 0; begin < points.count; begin += size) {
-    const int64_t end = std::min(points.count, begin + size);
-    const Tensor chunk = new_tensor(TF_DOUBLE, {1, end - begin, 3});
-    points.write(begin, end, static_cast<double*>(TF_TensorData(chunk.get())));
+  for (int64_t begin = 0; begin < points.count; begin += kMaxPoints) {
+    const int64_t count = std::min(points.count - begin, kMaxPoints);
+    const Tensor some = new_tensor(TF_DOUBLE, {1, count, 3});
+    points.write(begin, begin + count, static_cast<double*>(TF_TensorData(some.get())));
     Feeds feeds = frame.feeds;
-    feeds.add(point_, chunk);
-    const int64_t count = (end - begin) * output.width;
-    if (run_into(fetch, feeds, count, out + begin * output.width) != count)
-      throw std::runtime_error(path_ + ": " + output.name + " has the wrong size");
+    feeds.add(point_, some);
+    int64_t done = 0;
+    for (const int64_t end : ends_of_chunks(feeds, count, structure.natoms)) {
+      const Tensor chunk = end - done < count ? some_points(some, done, end) : Tensor();
+      if (chunk) feeds.values.back() = chunk.get();
+      const int64_t values = (end - done) * output.width;
+      if (run_into(fetch, feeds, values, out + (begin + done) * output.width) != values)
+        throw std::runtime_error(path_ + ": " + output.name + " has the wrong size");
+      done = end;
+    }
   }
 }
 
@@ -201,7 +220,7 @@ int64_t Model::run_into(TF_Output fetch, const Feeds& feeds, int64_t room, doubl
 
 // The op takes grids from the origin on, over the box where the structure is periodic.
 bool Model::knows_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid) const {
-  return quantity != DD_GRADIENT && session_.has("o_grid_density") &&
+  return quantity != DD_GRADIENT && session_.has("o_grid_parts") &&
          std::all_of(grid.origin, grid.origin + 3, [](double x) { return x == 0; }) &&
          std::all_of(grid.shape, grid.shape + 3, [](int64_t n) { return n <= std::numeric_limits<int32_t>::max(); }) &&
          (!is_periodic(structure) || std::equal(grid.cell, grid.cell + 9, structure.box));
@@ -210,27 +229,42 @@ bool Model::knows_grid(DD_Quantity quantity, const DD_Structure& structure, cons
 void Model::eval_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid, double* out) const {
   const Points points = grid_points(grid);
   if (!knows_grid(quantity, structure, grid)) return eval(quantity, structure, points, out);
-  require(quantity != DD_SPIN_DENSITY || has_spin(), path_ + ": was trained without spin");
+  require(quantity != DD_SPIN_DENSITY || has_spin(), path_, ": was trained without spin");
   const char* name = quantity == DD_SPIN_DENSITY ? "o_grid_spin_density" : "o_grid_density";
   Frame frame = this->frame(structure);
   require(out != nullptr, "out is NULL");
-  const std::vector<Tensor> state = add_atom_state(&frame.feeds);
   const int32_t shape[] = {static_cast<int32_t>(grid.shape[0]), static_cast<int32_t>(grid.shape[1]),
                            static_cast<int32_t>(grid.shape[2])};
   const Tensor shape_tensor = copied_tensor(shape, {3}), cell = copied_tensor(grid.cell, {9});
   frame.feeds.add(session_.tensor("t_grid_shape", TF_INT32), shape_tensor);
   frame.feeds.add(session_.tensor("t_grid_box", TF_DOUBLE), cell);
-  const int32_t nparts = static_cast<int32_t>((points.count - 1) / kMaxGridPoints + 1);
-  const TF_Output fetch = session_.tensor(name, TF_DOUBLE), part_name = session_.tensor("t_grid_part", TF_INT32);
-  int64_t done = 0;
-  for (int32_t k = 0; k < nparts; ++k) {
-    const int32_t part[] = {k, nparts};
-    const Tensor part_tensor = copied_tensor(part, {2});
-    Feeds feeds = frame.feeds;
-    feeds.add(part_name, part_tensor);
-    done += run_into(fetch, feeds, points.count - done, out + done);
+  const Tensor parts = std::move(session_.run({session_.tensor("o_grid_parts", TF_INT32)}, frame.feeds)[0]);
+  const std::vector<Tensor> state = add_atom_state(&frame.feeds);
+  // What lies in no part is out of reach of all atoms.
+  std::fill_n(out, points.count, 0.0);
+  const auto* ends = static_cast<const int32_t*>(TF_TensorData(parts.get()));
+  for (int64_t k = 0; k < TF_TensorElementCount(parts.get()) / 6; ++k, ends += 6)
+    eval_part(session_.tensor(name, TF_DOUBLE), frame.feeds, grid, ends, out);
+}
+
+// Evaluates the points of a grid from ends[0 ... 2] up to ends[3 ... 5] along the axes.
+void Model::eval_part(TF_Output fetch, Feeds feeds, const DD_Grid& grid, const int32_t* ends, double* out) const {
+  int64_t count = 1;
+  for (int k = 0; k < 3; ++k) {
+    if (ends[k] < 0 || ends[k] > ends[3 + k] || ends[3 + k] > grid.shape[k])
+      throw BadModel(path_ + ": o_grid_parts lie outside of the grid");
+    count *= ends[3 + k] - ends[k];
   }
-  if (done != points.count) throw std::runtime_error(path_ + ": " + name + " has the wrong size");
+  const Tensor part = copied_tensor(ends, {6});
+  feeds.add(session_.tensor("t_grid_part", TF_INT32), part);
+  const Tensor values = std::move(session_.run({fetch}, feeds)[0]);
+  if (TF_TensorElementCount(values.get()) != count)
+    throw std::runtime_error(path_ + ": " + TF_OperationName(fetch.oper) + " has the wrong size");
+  const auto* value = static_cast<const double*>(TF_TensorData(values.get()));
+  const int64_t line = ends[5] - ends[2];
+  for (int64_t i = ends[0]; i < ends[3]; ++i)
+    for (int64_t j = ends[1]; j < ends[4]; ++j, value += line)
+      std::copy_n(value, line, out + (i * grid.shape[1] + j) * grid.shape[2] + ends[2]);
 }
 
 double Model::eval_electrons(const DD_Structure& structure) const {

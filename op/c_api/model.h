@@ -45,7 +45,8 @@ class Model {
   std::vector<Tensor> add_atom_state(Feeds* feeds) const;
   int64_t run_into(TF_Output fetch, const Feeds& feeds, int64_t room, double* out) const;
   bool knows_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid) const;
-  int64_t chunk_size(const DD_Structure& structure) const;
+  std::vector<int64_t> ends_of_chunks(const Feeds& feeds, int64_t npoints, int64_t natoms) const;
+  void eval_part(TF_Output fetch, Feeds feeds, const DD_Grid& grid, const int32_t* ends, double* out) const;
 
   std::string path_;
   Session session_;

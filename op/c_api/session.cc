@@ -36,6 +36,11 @@ bool load_op_library() {
     throw std::runtime_error(path + ": TensorFlow " + TF_Version() + " cannot load the op library (" +
                              first_line(TF_Message(status.get())) + ")");
   TF_DeleteLibraryHandle(library);  // the ops stay
+  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  const auto second = handle ? reinterpret_cast<int (*)()>(dlsym(handle, "deepdensity_is_second_copy")) : nullptr;
+  if (second && second())
+    throw std::runtime_error(path + ": another copy of the op library is in this process, expected one; use a "
+                             "single installation of deepdensity_tf");
   return true;
 }
 

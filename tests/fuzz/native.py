@@ -23,19 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 _SANITIZE = (
     "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all "
-    "-fno-omit-frame-pointer -g -O1 -std=c++17 -fPIC -shared -pthread"
+    "-fno-omit-frame-pointer -g -O1"
 ).split()
 
 
 def build(target: Path) -> None:
-    """The op library with sanitizers; they do not go with dispatch by instruction set (ifunc)."""
-    import importlib.util
-
-    folder = Path(importlib.util.find_spec("tensorflow").submodule_search_locations[0])
-    sources = sorted(str(path) for path in (ROOT / "op").glob("*.cc"))
-    command = [os.environ.get("CXX", "g++"), *_SANITIZE, "-U__gnu_linux__"]
-    command += [f"-I{folder / 'include'}", *sources, "-o", str(target), f"-L{folder}"]
-    subprocess.run([*command, "-l:libtensorflow_framework.so.2"], check=True)
+    """The op library with sanitizers, for all instruction sets: DEEPDENSITY_ISA chooses."""
+    command = [sys.executable, str(ROOT / "op" / "build.py"), str(target)]
+    subprocess.run([*command, "--cxx", os.environ.get("CXX", "g++"), *_SANITIZE], check=True)
 
 
 def run_sanitized(arguments: list[str]) -> int:
@@ -85,6 +80,7 @@ class Calls:
     def any(self) -> str:
         """Call one op; its name."""
         names = ("neighbor_list", "env_mat", "harmonics", "expansion", "density", "table")
+        names += ("grid_parts", "extreme")
         name = names[self.rng.integers(len(names))]
         getattr(self, f"_{name}")()
         return name
@@ -215,7 +211,7 @@ class Calls:
             arguments["box"] = box if self.rng.integers(2) else self._np.zeros((1, 9))
             self._ops.dd_density_grid(
                 shape=self._integers(0, 40, 3),
-                part=self._integers(0, 4, 2),
+                part=self._integers(0, 4, 2) if self.rng.integers(2) else self._integers(0, 9, 6),
                 grid_box=box[0] if len(box) else self._floats([9]),
                 **arguments,
             )
@@ -223,6 +219,51 @@ class Calls:
             self._ops.dd_density(**arguments)
         else:
             self._ops.dd_density_grad(**arguments)
+
+    def _grid_parts(self) -> None:
+        box = self._boxes(1)
+        extreme = (1, 2, 40, 4000, 2**31 - 1)
+        self._ops.dd_grid_parts(
+            shape=self._np.array([extreme[k] for k in self.rng.integers(5, size=3)], "int32"),
+            grid_box=(box[0] if self.rng.integers(3) else self._floats([9])),
+            coord=self._floats([int(self.rng.integers(5)), 3]),
+            box=box if self.rng.integers(2) else self._np.zeros((1, 9)),
+            rcut=self._number(),
+            most=int(self.rng.integers(-1, 4)) or 2**20,
+        )
+
+    def _extreme(self) -> None:
+        """Dimensions that only empty arrays can have, and the widest that real ones may."""
+        sizes = (0, 1, 4, 2**12, 2**16, 2**20, 2**31 - 1, 2**31, 2**32 + 1)
+        shape = [int(sizes[k]) for k in self.rng.integers(len(sizes), size=4)]
+        product = 1
+        for n in shape:
+            product *= max(n, 1)
+        if product >= 2**62 or (0 not in shape and product > 2**22):
+            shape = [0, 2051, 12, 1]  # TensorFlow itself takes no others
+        if self.rng.integers(4) == 0:
+            shape = [2, int(self.rng.integers(1500, 3000)), 6, 4]
+        coef = self._np.zeros(shape, "float32")
+        natoms, npoints = min(shape[0], 50), int(self.rng.integers(0, 400))
+        arguments = {"coef": coef, "radial": self._np.array([2.5, 0.5])}
+        if self.rng.integers(2):
+            self._ops.dd_density(
+                point=self.rng.normal(size=(npoints, 3)),
+                point_splits=self._np.array([0, npoints], "int32"),
+                coord=self.rng.normal(size=(natoms, 3)),
+                coord_splits=self._np.array([0, natoms], "int32"),
+                box=self._np.zeros((1, 9)),
+                **arguments,
+            )
+        else:
+            none = self._np.zeros(0, "int32")
+            self._ops.dd_expansion(
+                disp=self._np.zeros((0, 3)),
+                pair_point=none,
+                pair_atom=none,
+                npoints=npoints,
+                **arguments,
+            )
 
     def _table(self) -> None:
         nrows, ntypes, pieces, nout = (int(n) for n in self.rng.integers([0] * 4, [60, 4, 9, 5]))

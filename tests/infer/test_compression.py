@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deepdensity_tf.infer.compression import compress, density_error
 from deepdensity_tf.infer.deep_density import DeepDensity, read_graph
@@ -102,20 +103,27 @@ def test_finer_steps_have_smaller_errors(frozen_model, tmp_path):
 
 
 @pytest.mark.parametrize("pbc", [True, False])
-def test_whole_grid_in_parts(make_frozen, tmp_path, monkeypatch, pbc):
-    compress(make_frozen(spin=True), tmp_path / "compressed.pb")
-    model, shape, done = DeepDensity(tmp_path / "compressed.pb"), (40, 21, 22), []
+@pytest.mark.parametrize("compressed", [True, False])
+def test_whole_grid_in_parts(make_frozen, tmp_path, compressed, pbc):
+    path = make_frozen(spin=True)
+    if compressed:
+        compress(path, tmp_path / "compressed.pb")
+        path = tmp_path / "compressed.pb"
+    graph = read_graph(path)
+    (points_of_part,) = [node for node in graph.node if node.name == "grid_points"]
+    points_of_part.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(3000, tf.int32))
+    (tmp_path / "small_parts.pb").write_bytes(graph.SerializeToString())
+    in_parts = DeepDensity(tmp_path / "small_parts.pb")
+    model, shape, done = DeepDensity(path), (40, 21, 22), []
     points = np.indices(shape).reshape(3, -1).T / shape @ BOX
     evaluate = {False: model.eval, True: model.eval_spin}
     for spin in (False, True):
         grid = model.eval_grid(COORD, BOX, ATYPE, shape, pbc=pbc, spin=spin)
         expected = evaluate[spin](COORD, BOX if pbc else None, ATYPE, points)
         np.testing.assert_allclose(grid.ravel(), expected, rtol=0, atol=1e-12)
-        with monkeypatch.context() as patch:
-            patch.setattr("deepdensity_tf.infer.deep_density._MAX_GRID_POINTS", 3000)
-            parts = model.eval_grid(
-                COORD, BOX, ATYPE, shape, pbc, spin=spin, progress=lambda *n: done.append(n)
-            )
+        parts = in_parts.eval_grid(
+            COORD, BOX, ATYPE, shape, pbc, spin=spin, progress=lambda *n: done.append(n)
+        )
         np.testing.assert_array_equal(parts, grid)
     assert len(done) > 4 and done[-1] == (grid.size, grid.size)
 

@@ -1,0 +1,109 @@
+// What is compiled for several instruction sets (kernels.cc) and the plain views it works on: pointers
+// and counts, no owners. Whoever calls a kernel lays out its memory (scratch.h).
+#pragma once
+
+#include <cstdint>
+
+#include "basis.h"
+
+namespace dd {
+
+template <typename T> struct IndexOf { typedef int32_t type; };
+template <> struct IndexOf<double> { typedef int64_t type; };
+
+// Position of a point from the block's middle, and its number in the block: moved as one.
+template <typename T> struct Record {
+  T x, y, z;
+  typename IndexOf<T>::type point;
+};
+
+// Points are looked at in chunks: most that are out of reach are so together.
+constexpr int kChunk = 16;
+
+// Neighbouring points often share an interval: counters take turns, or each would wait for the last.
+constexpr int kTurns = 4;
+
+// Vectors of 64 bytes: one AVX-512 register, two of AVX2, four of SSE or NEON.
+template <typename T> constexpr int kWidth = 64 / sizeof(T);
+
+// Points seen from an atom: softened direction, place on the axis of the splines, number in the block,
+// and what the atom adds there.
+template <typename T> struct Lanes {
+  T *u[3], *t, *value[3];
+  int32_t* point;
+};
+
+// The points of a block, and those within reach of one atom's image, grouped: all points of a group lie
+// in the same interval of the radial splines, share their coefficients, and lie side by side for vector
+// registers.
+template <typename T> struct Groups {
+  int64_t npoints, nchunks;
+  T* x[3];                 // positions from the block's middle, filled up to whole chunks
+  Record<T>* record;
+  T *low[3], *high[3];     // of the upright boxes around chunks of points
+  T* near;                 // squared distances of the boxes from the image
+  int32_t* chunk;          // first points of the chunks within reach
+  int64_t nnear;           // their number
+  int32_t* interval;       // of each point; nspline: out of reach
+  int32_t* next[kTurns];   // points of each interval, once counted their next lane
+  int32_t* start;          // first lane of each interval's group
+  Record<T>* grouped;      // by interval, those out of reach last
+  Lanes<T> lanes;          // of the points within reach
+  T* padded_coef;          // of intervals whose last splines are not there
+};
+
+// A block of points, the images of atoms within reach, and where the sums over them go.
+template <typename T> struct BlockView {
+  Basis basis;
+  const T* coef;                // (natoms, nchannel, nspline, nlm)
+  int first_channel, nchannel;  // those wanted
+  const double* position[3];    // of the points
+  double middle[3];             // of the block
+  int64_t nimages;
+  const double* image[3];
+  const int32_t* atom;          // of each image, a row of coef
+  double* sum;                  // (npoints + 1, width); the last row takes what padding lanes add
+};
+
+// Pairs of a point and an atom, the points rising.
+template <typename T> struct PairsView {
+  Basis basis;
+  const double* disp;
+  const int32_t *point, *atom;
+  const T* coef;
+  int64_t npairs, natoms, npoints;
+};
+
+template <typename T> struct TableView {
+  const T* coef;  // (ntypes, nintervals, kTableTerms, nout)
+  int64_t ntypes, nintervals, nout;
+  T step;
+};
+constexpr int kTableTerms = 6;
+
+template <typename T> struct KernelsOf {
+  // Sums over the images of a block: channels, or the gradient of the first one (width 3).
+  void (*values)(const BlockView<T>&, Groups<T>&);
+  void (*gradients)(const BlockView<T>&, Groups<T>&);
+  // Adds the pairs [begin, end) to density (npoints, nchannel).
+  void (*sum_pairs)(const PairsView<T>&, int64_t begin, int64_t end, double* density);
+  // Adds to the gradient of one atom's coefficients the share of its pairs, listed in order.
+  void (*coef_gradient)(const PairsView<T>&, const double* grad, const int32_t* pairs, int64_t npairs, T* out);
+  // Values (n, nout) of a table.
+  void (*table)(const TableView<T>&, const T* x, const int32_t* type, int64_t n, T* out);
+};
+
+struct Kernels {
+  const char* name;
+  KernelsOf<float> of_float;
+  KernelsOf<double> of_double;
+};
+
+// Those for this machine, or what DEEPDENSITY_ISA names; throws InvalidArgument where that is not to be had.
+const Kernels& kernels();
+
+template <typename T> const KernelsOf<T>& kernels_of();
+template <> inline const KernelsOf<float>& kernels_of<float>() { return kernels().of_float; }
+template <> inline const KernelsOf<double>& kernels_of<double>() { return kernels().of_double; }
+
+}  // namespace dd
