@@ -95,3 +95,31 @@ def test_neighbor_stat(capsys, tmp_path, pbc):
     assert found["min_nbor_dist"] == pytest.approx(min(shortest))
     assert list(found["max_nbor_size"].values()) == np.max(largest, axis=0).tolist()
     assert "min_nbor_dist" in printed(capsys, "neighbor-stat", "-s", str(folder), "-r", "2")
+
+
+def test_tables_as_json(capsys, tmp_path, monkeypatch, small_system, make_frozen):
+    from tests.conftest import write_small_system
+
+    monkeypatch.chdir(tmp_path)
+    frozen, other = str(make_frozen()), str(make_frozen(seed=4))
+    write_small_system(tmp_path / "one", nframes=1)
+    commands = {
+        "compress": ["-i", frozen, "-o", "c.pb"],
+        "test": ["-m", frozen, "-s", "one"],
+        "analyze": ["one"],
+        "model-devi": ["-m", frozen, other, "-s", "one", "--lo", "0", "--hi", "1e9"],
+        "convert": ["rho.cube", "-o", "new"],
+    }
+    keys = {
+        "compress": "density_error",
+        "test": "frames",
+        "analyze": "electrons",
+        "model-devi": "candidates",
+        "convert": "files",
+    }
+    printed(capsys, "predict", "-m", frozen, "one", "--grid", "8", "8", "8", "-o", "rho.cube")
+    for command, arguments in commands.items():
+        assert printed(capsys, command, *arguments, "--json", f"{command}.json")
+        assert keys[command] in json.loads((tmp_path / f"{command}.json").read_text())
+    assert json.loads((tmp_path / "model-devi.json").read_text())["candidates"] == 1
+    assert json.loads((tmp_path / "convert.json").read_text())["files"][0]["natoms"] == 3

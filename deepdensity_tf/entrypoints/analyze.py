@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from deepdensity_tf.entrypoints.options import (
     add_grid,
+    add_json,
     checked,
     grid_options,
     load_model,
     output_file,
+    write_json,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def _add_atoms(parser: argparse.ArgumentParser) -> None:
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files")
-    group.add_argument("--json", type=output_file, metavar="FILE", help="all figures")
+    add_json(group)
     group.add_argument(
         "--potential",
         type=output_file,
@@ -129,13 +131,11 @@ def _element_charge(text: str) -> tuple[str, float]:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
-    import json
 
     _check(args)
     from deepdensity_tf.analysis.electrostatics import core_potential, hartree_potential
     from deepdensity_tf.analysis.report import analyse, core_charges
     from deepdensity_tf.analysis.subjects import difference
-    from deepdensity_tf.utils.files import atomic_path
 
     model = load_model(args.model) if args.model else None
     subject = _subject(args, model)
@@ -157,10 +157,7 @@ def run(args: argparse.Namespace) -> None:
     if args.minus:
         fields["difference"] = difference(subject, args.minus)
     _write(args, subject, fields)
-    if args.json:
-        with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        log.info("%s: figures written", args.json)
+    write_json(args, report)
     print(format_report(report))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from deepdensity_tf.entrypoints.options import output_file, positive_float
+from deepdensity_tf.entrypoints.options import add_json, output_file, positive_float, write_json
 
 
 def add_parser(subparsers) -> None:
@@ -36,6 +36,7 @@ def add_parser(subparsers) -> None:
         metavar="Å",
         help="width of the tables' intervals (as narrow as their error asks for)",
     )
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> None:
 
     result = compress(args.input, args.output, args.step)
     error = density_error(args.input, args.output)
+    figures = {"step": result.step, "table_error": result.table_error, "fused": result.fused}
+    write_json(args, {**figures, "density_error": error})
     print(f"table step             {result.step:.6g} Å")
     print(f"table error, relative  {result.table_error:.1e}")
     print(f"points in one op       {'yes' if result.fused else 'no (fitting type needs a net)'}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
+
+from deepdensity_tf.entrypoints.options import add_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ def add_parser(subparsers) -> None:
     group.add_argument(
         "--nopbc", action="store_true", help="take as molecules: the cell only spans the grid"
     )
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -55,6 +59,7 @@ def run(args: argparse.Namespace) -> None:
     pbc = True if args.pbc else False if args.nopbc else None
     options = ConvertOptions(args.format, args.type_map, pbc, args.unit)
     rows = convert(args.files, args.add, args.output, options)
+    write_json(args, {"files": [dataclasses.asdict(row) for row in rows]})
     print(f"{'file':40s} {'grid':>15s} {'atoms':>6s} {'pbc':>4s} {'electrons':>12s}  system")
     for row in rows:
         grid = "x".join(str(n) for n in row.grid)

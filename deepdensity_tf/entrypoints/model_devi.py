@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from deepdensity_tf.entrypoints.options import (
+    add_json,
     load_model,
     output_file,
     positive_float,
     positive_int,
+    write_json,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--nopbc", action="store_true", help="no periodic images, though the file has a cell"
     )
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -128,6 +131,14 @@ class _Summary:
         else:
             self.candidates.append((path, index, value))
 
+    def counts(self) -> dict[str, int]:
+        """Frames of each kind by name."""
+        return {
+            "accurate": self.accurate,
+            "candidates": len(self.candidates),
+            "failed": self.failed,
+        }
+
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
@@ -145,9 +156,16 @@ def run(args: argparse.Namespace) -> None:
     with atomic_path(args.output) as temporary, open(temporary, "w", encoding="utf-8") as stream:
         _write_frames(args, models, stream, summary)
     log.info("%s: %d frames written", args.output, summary.total)
+    write_json(args, _figures(summary, args.lo is not None))
     print(f"{summary.total} frames, largest max_devi_rho {summary.largest:.4g} %")
     if args.lo is not None:
         _report_candidates(args, summary)
+
+
+def _figures(summary: _Summary, sorted_out: bool) -> dict:
+    """What is printed, for --json."""
+    figures = {"frames": summary.total, "max_devi_rho": summary.largest}
+    return figures | (summary.counts() if sorted_out else {})
 
 
 def _write_frames(
@@ -207,11 +225,6 @@ def _report_candidates(args: argparse.Namespace, summary: _Summary) -> None:
         stream.write("# path frame max_devi_rho\n")
         for name, index, value in summary.candidates:
             stream.write(f"{name} {index} {value:.6e}\n")
-    counts = {
-        "accurate": summary.accurate,
-        "candidates": len(summary.candidates),
-        "failed": summary.failed,
-    }
-    for name, count in counts.items():
+    for name, count in summary.counts().items():
         print(f"{name:<11s}{count:6d}  {100 * count / summary.total:6.2f} %")
     log.info("%s: candidates written", path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.grids import GridOptions
+
+log = logging.getLogger(__name__)
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +91,24 @@ positive_float = checked(float, _finite_positive, "a number above 0")
 output_file = checked(
     str, lambda path: Path(path).parent.is_dir(), "a file name in a folder that exists"
 )
+
+
+def add_json(parser) -> None:
+    """--json FILE: all figures, beside the table that is printed."""
+    parser.add_argument(
+        "--json", type=output_file, metavar="FILE", help="write all figures to a JSON file"
+    )
+
+
+def write_json(args: argparse.Namespace, figures: dict) -> None:
+    """What --json asks for, if it does."""
+    if not args.json:
+        return
+    from deepdensity_tf.utils.files import atomic_path
+
+    with atomic_path(args.json) as temporary:
+        temporary.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    log.info("%s: figures written", args.json)
 
 
 def add_grid(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 
-from deepdensity_tf.entrypoints.options import add_model, add_systems, output_file, positive_int
+from deepdensity_tf.entrypoints.options import (
+    add_json,
+    add_model,
+    add_systems,
+    output_file,
+    positive_int,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +47,13 @@ def add_parser(subparsers) -> None:
         metavar="PREFIX",
         help="write PREFIX.<system>.npz with arrays pred_<frame> and ref_<frame>, electrons/Å^3",
     )
-    parser.add_argument(
-        "--json", type=output_file, metavar="FILE", help="write all figures to a JSON file"
-    )
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
-    import json
 
-    from deepdensity_tf.utils.files import atomic_path
     from deepdensity_tf.utils.log import import_tensorflow
 
     import_tensorflow()
@@ -61,10 +64,7 @@ def run(args: argparse.Namespace) -> None:
     model = DeepDensity(args.model)
     chosen = choose_frames(args.system, model.type_map, args.frames, args.max_frames)
     report = {"model": args.model, **evaluate(model, chosen, args.detail)}
-    if args.json:
-        with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        log.info("figures in %s", args.json)
+    write_json(args, report)
     print(format_report(report, list_frames=args.verbosity > 0))
 
 
