@@ -229,14 +229,35 @@ def _loss() -> Argument:
 
 
 def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int) -> Argument:
+    probabilities = [
+        Argument(
+            "auto_prob",
+            str,
+            optional=True,
+            default="prob_sys_size",
+            doc="How often each system is drawn. prob_sys_size: by its frames, so that all frames "
+            "are drawn equally often; prob_uniform: all systems equally often; "
+            "'prob_sys_size;0:5:0.3;5:9:0.7': the systems 0 to 4 share 0.3, 5 to 8 share 0.7, "
+            "each by its frames.",
+        ),
+        Argument(
+            "sys_probs",
+            [None, list[float]],
+            optional=True,
+            default=None,
+            doc="Instead of auto_prob: how often each entry of systems is drawn, one number each.",
+        ),
+    ]
     return Argument(
         name,
         dict,
         [
+            *([] if optional else probabilities),
             Argument(
                 "systems",
                 [str, list[str]],
-                doc="Systems, or folders that hold systems (searched for type.raw).",
+                doc="Systems (deepmd/npy, also mixed), folders that hold systems (searched for "
+                "type.raw), HDF5 files of systems or groups of them (file.hdf5#/group).",
             ),
             Argument(
                 "frames",
@@ -248,11 +269,13 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
             ),
             Argument(
                 "batch_size",
-                int,
+                int if optional else [int, str],
                 optional=True,
                 default=batch_size,
-                doc="Frames a batch; for validation: frames in all, always the same, spread at "
-                "random over all systems; 0: every frame.",
+                doc="Frames in all, always the same, spread at random over all systems; 0: every "
+                "frame."
+                if optional
+                else "Frames a step; 'auto:N': as many as make N points.",
             ),
             Argument(
                 "numb_points", int, optional=True, default=numb_points, doc="Points of each frame."
@@ -277,7 +300,7 @@ def _training() -> Argument:
         dict,
         [
             _data("training_data", False, "Data to train on.", 1, 2000),
-            _data("validation_data", True, "Data to validate on.", 0, 4000),
+            _data("validation_data", True, "Data to validate on.", 100, 4000),
             Argument("numb_steps", int, doc="Steps to train."),
             Argument(
                 "max_time",
@@ -335,6 +358,13 @@ def _positive(value) -> bool:
     return value > 0
 
 
+def _is_batch_size(value) -> bool:
+    if isinstance(value, str):
+        number = value.removeprefix("auto:")
+        return number != value and number.isascii() and number.isdigit() and int(number) > 0
+    return value > 0
+
+
 # Bounds that types alone do not express: key, test, what is expected. A key that is not there (of
 # another plug-in, or without a default) or is null passes.
 _BOUNDS = (
@@ -356,11 +386,11 @@ _BOUNDS = (
             "training.disp_freq",
             "training.save_freq",
             "training.max_time",
-            "training.training_data.batch_size",
             "training.training_data.numb_points",
             "training.validation_data.numb_points",
         )
     ),
+    ("training.training_data.batch_size", _is_batch_size, "a positive number or 'auto:N'"),
     *(
         (key, lambda value: value >= 0, "0 or more")
         for key in (

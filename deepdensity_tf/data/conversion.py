@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.system import Frame, check_frame
+from deepdensity_tf.data.checks import check_frame
+from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.writer import SystemWriter
 from deepdensity_tf.formats import Volumetric, read_density
 from deepdensity_tf.utils.errors import InputError

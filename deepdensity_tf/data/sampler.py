@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from deepdensity_tf.data.system import Frame
+from deepdensity_tf.data.frame import Frame
 
 
 class Sample(NamedTuple):
@@ -22,7 +23,7 @@ class Sample(NamedTuple):
     point_splits: np.ndarray  # (nframes + 1,) int32
     density: np.ndarray  # (npoints, ndensity) float64, electrons/Å^3
     weight: np.ndarray  # (npoints,) float64; sums over a frame's points estimate its mean
-    volume: np.ndarray  # (nframes,) float64, Å^3; 0 for loose points
+    volume: np.ndarray  # (nframes,) float64, Å^3; 0 for loose points without weights
     electrons: np.ndarray  # (nframes,) float64, of the whole frame; 0 where not known
 
 
@@ -50,13 +51,18 @@ _CANDIDATES = 8
 
 
 def draw_points(
-    density: np.ndarray, config: SamplerConfig, rng: np.random.Generator
+    density: np.ndarray,
+    config: SamplerConfig,
+    rng: np.random.Generator,
+    weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices and weights of points of one frame.
 
     Candidates are drawn uniformly and points among them by a mixture of the uniform
     distribution and the density; with weights 1 / (probability x candidates), so that
     sum(weight x f) is an unbiased estimate of the mean of f over all points whatever f is.
+    Where points have weights already, both distributions are those of the frame that the
+    weights stand for, and the estimate is that of its mean.
 
     Parameters
     ----------
@@ -66,6 +72,8 @@ def draw_points(
         Numbers and shares.
     rng : np.random.Generator
         Source of randomness.
+    weight : np.ndarray, optional
+        (npoints,) sums with it estimate means over the frame; None: all points weigh the same.
 
     Returns
     -------
@@ -76,14 +84,18 @@ def draw_points(
     """
     total, wanted = len(density), config.numb_points
     if total <= wanted:
-        return np.arange(total), np.full(total, 1 / total)
+        own = np.full(total, 1 / total) if weight is None else weight.astype(np.float64)
+        return np.arange(total), own
     ncandidates = min(total, _CANDIDATES * wanted)
     # One candidate in each stratum of the grid: less noise than independent draws.
     edges = np.linspace(0, total, ncandidates + 1)
     candidates = (edges[:-1] + rng.random(ncandidates) * np.diff(edges)).astype(np.int64)
     candidates = np.minimum(candidates, total - 1)
-    magnitude = np.abs(density[candidates].astype(np.float64))
-    probability = np.full(ncandidates, 1 / ncandidates)
+    share = np.full(ncandidates, 1 / ncandidates)  # of the frame, that a candidate stands for
+    if weight is not None:
+        share = weight[candidates].astype(np.float64) * (total / ncandidates)
+    magnitude = np.abs(density[candidates].astype(np.float64)) * share
+    probability = share / share.sum()
     if magnitude.sum() > 0:
         mix = config.uniform_fraction
         probability = mix * probability + (1 - mix) * magnitude / magnitude.sum()
@@ -91,7 +103,7 @@ def draw_points(
     steps = (np.arange(wanted) + rng.random()) / wanted
     chosen = np.searchsorted(np.cumsum(probability), steps * probability.sum())
     chosen = np.minimum(chosen, ncandidates - 1)
-    return candidates[chosen], 1 / (wanted * ncandidates * probability[chosen])
+    return candidates[chosen], share[chosen] / (wanted * probability[chosen])
 
 
 def assemble(
@@ -107,7 +119,8 @@ def assemble(
     for frame in frames:
         frame.check_unchanged()
     draws = [
-        draw_points(frame.density, config, rng) for frame, rng in zip(frames, rngs, strict=True)
+        draw_points(frame.density, config, rng, frame.weight)
+        for frame, rng in zip(frames, rngs, strict=True)
     ]
     references = [
         _channels(frame, index, config.spin)
@@ -124,10 +137,7 @@ def assemble(
         point_splits=_splits([len(index) for index, _ in draws]),
         density=np.concatenate(references),
         weight=np.concatenate([weight for _, weight in draws]),
-        volume=np.array(
-            [(frame.volume_element or 0.0) * len(frame.density) for frame in frames],
-            dtype=np.float64,
-        ),
+        volume=np.array([frame.volume or 0.0 for frame in frames], dtype=np.float64),
         electrons=np.array([frame.electrons or 0.0 for frame in frames], dtype=np.float64),
     )
 
@@ -135,10 +145,13 @@ def assemble(
 class BatchSampler:
     """Batches as a pure function of the step: a restart sees what it would have seen.
 
+    A step costs what its frames cost, whatever the number of all frames: the order of an epoch is
+    worked out once.
+
     Parameters
     ----------
     frames : Sequence
-        All frames to train on; each is drawn equally often, whatever its size.
+        All frames to train on.
     config : SamplerConfig
         How points are drawn.
     batch_size : int
@@ -147,6 +160,9 @@ class BatchSampler:
         The same seed gives the same batches.
     part : slice
         Which frames of each batch are this worker's.
+    order : callable, optional
+        ``order(epoch)``: as many numbers of frames as there are frames, in the order in which an
+        epoch draws them; None: each frame once (see `data.probability`).
     """
 
     def __init__(
@@ -156,28 +172,34 @@ class BatchSampler:
         batch_size: int,
         seed: int,
         part: slice = slice(None),
+        order: Callable[[int], np.ndarray] | None = None,
     ):
         self._frames = frames
         self._config = config
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._seed = seed
         self._part = part
+        # Two: a batch may span two epochs.
+        self._order = functools.lru_cache(maxsize=2)(order or self._once_each)
 
     def __call__(self, step: int) -> Sample:
         """The batch of step 0, 1, ..."""
         rng = np.random.default_rng([self._seed, 1, step])
-        rngs = rng.spawn(self._batch_size)
-        return assemble(self.frames_of(step)[self._part], self._config, rngs[self._part])
+        rngs = rng.spawn(self.batch_size)
+        frames = [self._frames[index] for index in self._indices(step)[self._part]]
+        return assemble(frames, self._config, rngs[self._part])
 
     def frames_of(self, step: int) -> list[Frame]:
         """The frames in the batch of a step, of all workers."""
-        first = step * self._batch_size
-        return [self._frames[self._frame_at(first + k)] for k in range(self._batch_size)]
+        return [self._frames[index] for index in self._indices(step)]
 
-    def _frame_at(self, position: int) -> int:
-        epoch, within = divmod(position, len(self._frames))
-        order = np.random.default_rng([self._seed, 0, epoch]).permutation(len(self._frames))
-        return int(order[within])
+    def _indices(self, step: int) -> list[int]:
+        first = step * self.batch_size
+        places = (divmod(first + k, len(self._frames)) for k in range(self.batch_size))
+        return [int(self._order(epoch)[within]) for epoch, within in places]
+
+    def _once_each(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, 0, epoch]).permutation(len(self._frames))
 
 
 def _splits(sizes: Sequence[int]) -> np.ndarray:

@@ -8,22 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.data.system import Frame
+from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_folder
 
 
-def write_system(path: str | Path, frames: Iterable[Frame], type_map: list[str]) -> None:
-    """Write frames of the same atoms as a system; frames with equal numbers of points share a set.
+def write_system(
+    path: str | Path, frames: Iterable[Frame], type_map: list[str], mixed: int | None = None
+) -> None:
+    """Write frames as a system; those with equal numbers of points share a set.
 
     Parameters
     ----------
     path : str or Path
         Folder to make.
     frames : iterable of Frame
-        At least one; all with the same types, periodicity and layout. Read one by one.
+        At least one; all with the same types and periodicity. Read one by one.
     type_map : list of str
         Elements of the types.
+    mixed : int, optional
+        Write a mixed system, with types for each frame, for frames of up to so many atoms.
 
     Raises
     ------
@@ -31,7 +35,7 @@ def write_system(path: str | Path, frames: Iterable[Frame], type_map: list[str])
         `path` exists, there is no frame, or the frames differ in their atoms.
     """
     with atomic_folder(path) as folder:
-        writer = SystemWriter(folder)
+        writer = SystemWriter(folder, mixed)
         for frame in frames:
             writer.add(frame)
         writer.finish(type_map)
@@ -44,10 +48,13 @@ class SystemWriter:
     ----------
     folder : Path
         Existing, empty folder. It is a system only after `finish`.
+    mixed : int, optional
+        A mixed system, of frames with up to so many atoms; None: all frames have the same atoms.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, mixed: int | None = None):
         self._folder = folder
+        self._mixed = mixed
         self._first: Frame | None = None
         self._sets: dict[tuple, dict[str, _GrowingArray]] = {}
 
@@ -60,28 +67,40 @@ class SystemWriter:
             Its atoms, periodicity or spin differ from those of the first frame.
         """
         first = self._first = self._first or frame
-        same = np.array_equal(frame.atype, first.atype) and frame.pbc == first.pbc
-        if not same or (frame.spin_density is None) != (first.spin_density is None):
+        same = self._mixed or np.array_equal(frame.atype, first.atype)
+        same = same and (frame.spin_density is None) == (first.spin_density is None)
+        if not same or frame.pbc != first.pbc:
             raise InputError(f"{frame.label}: other atoms, periodicity or spin than {first.label}")
         rows = {
-            "coord": (frame.coord.ravel(), np.float64),
+            "coord": (self._padded(frame.coord, 0.0).ravel(), np.float64),
             "box": (frame.box.ravel(), np.float64),
             "density": (frame.density, np.float32),
             "spin_density": (frame.spin_density, np.float32),
             "grid_shape": (frame.grid_shape, np.int32),
             "grid": (frame.loose_points, np.float64),
+            "weight": (frame.weight, np.float64),
+            "electrons": (None if frame.grid_shape else frame.full_electrons, np.float64),
+            "real_atom_types": (self._padded(frame.atype, -1) if self._mixed else None, np.int32),
         }
-        key = (len(frame.density), frame.grid_shape is None)
+        rows = {name: row for name, row in rows.items() if row[0] is not None}
+        key = (len(frame.density), *rows)
         if key not in self._sets:
             part = self._folder / f"set.{len(self._sets):03d}"
             part.mkdir()
             self._sets[key] = {
                 name: _GrowingArray(part / f"{name}.npy", np.dtype(dtype), np.shape(row))
                 for name, (row, dtype) in rows.items()
-                if row is not None
             }
         for name, array in self._sets[key].items():
             array.append(rows[name][0])
+
+    def _padded(self, values: np.ndarray, padding: float) -> np.ndarray:
+        """As many rows as the system has atoms."""
+        missing = (self._mixed or len(values)) - len(values)
+        if missing < 0:
+            raise InputError(f"expected at most {self._mixed} atoms, found {len(values)}")
+        rest = np.full((missing, *values.shape[1:]), padding, dtype=values.dtype)
+        return np.concatenate([values, rest])
 
     def finish(self, type_map: list[str], atype: np.ndarray | None = None) -> None:
         """Complete the system.
@@ -91,7 +110,8 @@ class SystemWriter:
         type_map : list of str
             Elements of the types.
         atype : np.ndarray, optional
-            (natoms,) types in `type_map`, where the frames counted them in another one.
+            (natoms,) types in `type_map`, where the frames counted them in another one; not for
+            a mixed system.
 
         Raises
         ------
@@ -104,6 +124,8 @@ class SystemWriter:
             for array in arrays.values():
                 array.finish()
         types = self._first.atype if atype is None else atype
+        if self._mixed:
+            types = np.zeros(self._mixed, dtype=int)
         (self._folder / "type.raw").write_text("".join(f"{t}\n" for t in types))
         (self._folder / "type_map.raw").write_text("".join(f"{name}\n" for name in type_map))
         if not self._first.pbc:

@@ -59,7 +59,7 @@ def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = 
                     error, pred = add_frame_errors(errors, model, frame, label)
                     frames.append({"system": entry.name, "frame": index, **error})
                     ref = np.asarray(frame.density)
-                    if ref.size >= 10:
+                    if ref.size >= 10 and frame.weight is None:
                         tables.append(errors_by_decile(pred, ref))
                     shape = (-1,) if frame.grid_shape is None else tuple(frame.grid_shape)
                     keep(index, pred.reshape(shape), ref.reshape(shape))

@@ -14,7 +14,8 @@ from deepdensity_tf.formats import Grid
 from deepdensity_tf.plot.sections import Structure
 
 if TYPE_CHECKING:
-    from deepdensity_tf.data.system import DensitySystem, Frame
+    from deepdensity_tf.data.frame import Frame
+    from deepdensity_tf.data.system import DensitySystem
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.metrics import Errors
 
@@ -121,7 +122,9 @@ def add_frame_errors(
         spin = (predict_frame(model, frame, spin=True), np.asarray(frame.spin_density))
     electrons = exact_electrons(model, frame)
     ref = np.asarray(frame.density)
-    return errors.add_frame(pred, ref, frame.volume_element, label, spin, electrons), pred
+    return errors.add_frame(
+        pred, ref, frame.volume_element, label, spin, electrons, frame.weight
+    ), pred
 
 
 def structure_of(frame: Frame, type_map: Sequence[str]) -> Structure:

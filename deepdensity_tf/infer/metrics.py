@@ -60,6 +60,7 @@ def density_errors(
     label: str = "",
     spin: tuple[np.ndarray, np.ndarray] | None = None,
     electrons: float | None = None,
+    weight: np.ndarray | None = None,
 ) -> dict:
     """Errors of the density of one structure.
 
@@ -77,6 +78,8 @@ def density_errors(
         Spin densities of the model and of the reference, shaped alike.
     electrons : float, optional
         Exact integral of the model's density; without it, the sum over the grid.
+    weight : ndarray, optional
+        (npoints,) of a sample: sums with it estimate means over the full grid, without bias.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def density_errors(
     if electrons is not None and not sampled:
         exact = (electrons, float(pairs[0][1].sum() * volume_element))
     volume = None if sampled else npoints * volume_element
-    error = _frame_errors(*zip(*pairs, strict=True), None, volume, exact)
+    error = _frame_errors(*zip(*pairs, strict=True), weight, volume, exact)
     return {"label": label, "sampled": sampled, **error}
 
 

@@ -11,7 +11,8 @@ from deepdensity_tf.utils.ops import neighbor_list
 from deepdensity_tf.utils.progress import track
 
 if TYPE_CHECKING:
-    from deepdensity_tf.data.system import DensitySystem, Frame
+    from deepdensity_tf.data.frame import Frame
+    from deepdensity_tf.data.system import DensitySystem
 
 
 def neighbor_statistics(systems: Sequence[DensitySystem], rcut: float) -> dict:

@@ -47,7 +47,7 @@ def freeze(
     path : str or Path
         The file, e.g. frozen_model.pb; replaced only when complete.
     data_checksum : str
-        What identifies the training data (`data.system.data_checksum`).
+        What identifies the training data (`data.frames.data_checksum`).
 
     Raises
     ------

@@ -1,55 +1,33 @@
-"""The data of a training: frames checked and listed, batches, the validation sample."""
+"""The data of a training: frames listed and checked, batches, the validation sample."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
+import numpy as np
+
+from deepdensity_tf.data.examination import Fault, known_faults
+from deepdensity_tf.data.frames import ElementCount, FrameList, data_checksum, element_counts
+from deepdensity_tf.data.probability import auto_probabilities, epoch_order, given_probabilities
 from deepdensity_tf.data.sampler import BatchSampler, SamplerConfig
 from deepdensity_tf.data.selection import select_frames
-from deepdensity_tf.data.system import Frame, data_checksum, find_systems
+from deepdensity_tf.data.system import DensitySystem, find_systems
 from deepdensity_tf.train.validation import Validation
 from deepdensity_tf.train.workers import Workers
 from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
-
-def load_frames(section: dict, model: dict, key: str) -> list[Frame]:
-    """Check and list the frames of a data section.
-
-    Parameters
-    ----------
-    section, model : dict
-        `training_data` or `validation_data`, and the `model` section.
-    key : str
-        Name of the section, for messages.
-    """
-    frames: list[Frame] = []
-    if not section["systems"]:
-        raise InputError(f"{key}.systems: found an empty list, expected folders of systems")
-    for system, text in _systems_and_slices(section, model["type_map"], key):
-        system.check()
-        chosen = select_frames(text, system.nframes, f"{key}.frames ({system.path})")
-        taken = [system.frame(index) for index in chosen]
-        if model["spin"] and any(frame.spin_density is None for frame in taken):
-            raise InputError(f"{system.path}: model.spin is true, found no spin_density.npy")
-        electrons = taken[0].electrons
-        log.info(
-            "%s: %s, %d of %d frames, %d atoms, %d points%s",
-            key,
-            system.path,
-            len(taken),
-            system.nframes,
-            system.natoms,
-            len(taken[0].density),
-            "" if electrons is None else f", {electrons:.3f} electrons",
-        )
-        frames += taken
-    return frames
+# Data of no more frames and points than this are checked before the first step: it takes a second.
+_FEW_FRAMES, _FEW_POINTS = 500, 50_000_000
 
 
 class TrainingData:
-    """The frames to train and validate on, checked.
+    """The frames to train and validate on.
+
+    Headers are read here; values of a small data set too, else those of a frame when it is first
+    drawn, unless `dd-tf data` has seen them.
 
     Parameters
     ----------
@@ -57,6 +35,21 @@ class TrainingData:
         The completed input.
     workers : Workers
         Who shares each batch.
+
+    Attributes
+    ----------
+    frames : FrameList
+        All frames to train on.
+    sampling : SamplerConfig
+        How their points are drawn.
+    batches : BatchSampler
+        Batches by step.
+    validation : Validation or None
+        Frames and points to validate on.
+    elements : dict
+        Element of the type map to `ElementCount` in the frames to train on.
+    checksum : str
+        What identifies the frames (`data.frames.data_checksum`).
 
     Raises
     ------
@@ -67,16 +60,18 @@ class TrainingData:
     def __init__(self, config: dict, workers: Workers):
         model, run = config["model"], config["training"]
         section = run["training_data"]
-        if section["batch_size"] % workers.count:
-            raise InputError(
-                f"training.training_data.batch_size is {section['batch_size']}, expected a "
-                f"multiple of the {workers.count} workers that share each batch"
-            )
-        self.frames = load_frames(section, model, "training_data")
+        self.frames, owner = _load_frames(section, model, "training_data")
         self.sampling = _sampler_config(section, model)
         self.batches = BatchSampler(
-            self.frames, self.sampling, section["batch_size"], run["seed"], workers.part
+            self.frames,
+            self.sampling,
+            _batch_size(section, self.frames, workers.count),
+            run["seed"],
+            workers.part,
+            _order(section, self.frames, owner, run["seed"]),
         )
+        self.elements = element_counts(self.frames)
+        _warn_of_elements(self.elements)
         self.validation = _validation(run, model)
         self.checksum = data_checksum(self.frames, model["type_map"])
 
@@ -85,20 +80,132 @@ def _validation(run: dict, model: dict) -> Validation | None:
     section = run.get("validation_data")
     if section is None:
         return None
-    frames = load_frames(section, model, "validation_data")
+    frames, _ = _load_frames(section, model, "validation_data")
     return Validation(frames, _sampler_config(section, model), section["batch_size"], run["seed"])
+
+
+def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[int]]:
+    """The frames of a data section, and which entry of `systems` each system came from."""
+    if not section["systems"]:
+        raise InputError(f"{key}.systems: found an empty list, expected folders of systems")
+    systems: list[DensitySystem] = []
+    chosen: list[Sequence[int]] = []
+    owner: list[int] = []
+    examined = True
+    for entry, (path, text) in enumerate(_paths_and_slices(section, key)):
+        found = find_systems(path, model["type_map"])
+        for system in found:
+            chosen.append(select_frames(text, system.nframes, f"{key}.frames ({system.path})"))
+            if model["spin"]:
+                _expect_spin(system)
+        faults = known_faults(path, [system.files for system in found])
+        if faults:
+            _refuse_faulty(chosen[len(systems) :], faults)
+        examined = examined and faults is not None
+        systems += found
+        owner += [entry] * len(found)
+    frames = FrameList(systems, chosen, checked=examined)
+    _tell(frames, key, examined)
+    if not examined and len(frames) <= _FEW_FRAMES and frames.npoints.sum() <= _FEW_POINTS:
+        frames.check()
+    return frames, owner
+
+
+def _expect_spin(system: DensitySystem) -> None:
+    if any("spin_density" not in part.arrays for part in system.files.sets):
+        raise InputError(f"{system.path}: model.spin is true, found no spin_density.npy")
+
+
+def _refuse_faulty(chosen: list[Sequence[int]], faults: list[Fault]) -> None:
+    """Raise InputError if `dd-tf data` has found one of the chosen frames faulty."""
+    for fault in faults:
+        if fault.frame in chosen[fault.system]:
+            raise InputError(f"{fault.message} (found by dd-tf data)")
+
+
+def _tell(frames: FrameList, key: str, examined: bool) -> None:
+    """One line of what there is; with -v a line for each system."""
+    for system, chosen in zip(frames.systems, frames.chosen, strict=True):
+        log.debug(
+            "%s: %s, %d of %d frames, %s%d atoms, %s points",
+            key,
+            system.path,
+            len(chosen),
+            system.nframes,
+            "mixed, up to " if system.mixed else "",
+            system.natoms,
+            _span(system.npoints()),
+        )
+    systems = frames.systems
+    loose = [part for s in systems for part in s.files.sets if "grid" in part.arrays]
+    weighted = all("weight" in part.arrays for part in loose)
+    kind = "weighted points: errors are unbiased estimates of those over the full grids"
+    if not weighted:
+        kind = "points without weights: errors are means over these points"
+    log.info(
+        "%s: %d frames of %d systems, %s atoms, %s points a frame%s%s",
+        key,
+        len(frames),
+        len(systems),
+        _span([system.natoms for system in systems]),
+        _span(frames.npoints),
+        f" ({kind})" if loose else "",
+        ", values examined by dd-tf data" if examined else "",
+    )
+
+
+def _span(values) -> str:
+    least, most = int(np.min(values)), int(np.max(values))
+    return str(most) if least == most else f"{least} to {most}"
+
+
+def _warn_of_elements(elements: dict[str, ElementCount]) -> None:
+    missing = [name for name, count in elements.items() if not count.atoms]
+    if missing:
+        log.warning(
+            "model.type_map: no frame of training_data holds %s; the model knows nothing of %s",
+            ", ".join(missing),
+            "it" if len(missing) == 1 else "them",
+        )
+
+
+def _batch_size(section: dict, frames: FrameList, workers: int) -> int:
+    """Frames a step; "auto:N" takes as many as give N points in the mean."""
+    asked = section["batch_size"]
+    if isinstance(asked, str):
+        points = np.minimum(frames.npoints, section["numb_points"]).mean()
+        size = -(-int(asked.removeprefix("auto:")) // max(1, int(points)))
+        size = -(-size // workers) * workers
+        log.info("training_data.batch_size %s: %d frames a step", asked, size)
+        return size
+    if asked % workers:
+        raise InputError(
+            f"training.training_data.batch_size is {asked}, expected a "
+            f"multiple of the {workers} workers that share each batch"
+        )
+    return asked
+
+
+def _order(section: dict, frames: FrameList, owner: list[int], seed: int):
+    """What BatchSampler needs to draw systems as often as asked."""
+    sizes = frames.sizes
+    if section["sys_probs"] is not None:
+        key = "training_data.sys_probs"
+        probability = given_probabilities(section["sys_probs"], owner, sizes, key)
+    else:
+        probability = auto_probabilities(section["auto_prob"], sizes, "training_data.auto_prob")
+    return None if probability is None else epoch_order(probability, sizes, seed)
 
 
 def _sampler_config(section: dict, model: dict) -> SamplerConfig:
     return SamplerConfig(section["numb_points"], section["uniform_fraction"], model["spin"])
 
 
-def _systems_and_slices(section: dict, type_map: list[str], key: str) -> list[tuple]:
-    """Each system with the slice of its frames."""
+def _paths_and_slices(section: dict, key: str) -> list[tuple[str, str]]:
+    """Each entry of `systems` with the slice of its frames."""
     paths, slices = section["systems"], section["frames"]
     paths = [paths] if isinstance(paths, str) else paths
     slices = [slices] * len(paths) if isinstance(slices, str) else slices
     if len(slices) != len(paths):
         raise InputError(f"{key}.frames: found {len(slices)} slices for {len(paths)} systems")
-    pairs = zip(paths, slices, strict=True)
-    return [(system, text) for path, text in pairs for system in find_systems(path, type_map)]
+    return list(zip(paths, slices, strict=True))

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from deepdensity_tf.data.frame import Frame
+from deepdensity_tf.data.frames import Part
 from deepdensity_tf.data.sampler import Sample, SamplerConfig, assemble
-from deepdensity_tf.data.system import Frame
 
 
 class Validation:
@@ -31,8 +32,8 @@ class Validation:
             edges = np.linspace(0, len(frames), count + 1)
             rng = np.random.default_rng([seed, 3])
             places = edges[:-1] + rng.random(count) * np.diff(edges)
-            frames = [frames[min(int(place), len(frames) - 1)] for place in places]
-        self.frames = list(frames)
+            frames = Part(frames, np.minimum(places, len(frames) - 1).astype(np.int64))
+        self.frames = frames
 
     def samples(self, part: slice = slice(None)) -> Iterator[Sample]:
         """Each frame of a worker's part with its points."""

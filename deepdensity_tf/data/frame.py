@@ -1,0 +1,81 @@
+"""One snapshot with its reference density."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepdensity_tf.data.arrays import WatchedFile
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One snapshot with its reference density."""
+
+    label: str  # for messages: "path/set.000 frame 3"
+    coord: np.ndarray  # (natoms, 3) float64, Å
+    box: np.ndarray  # (3, 3) float64 rows, Å; where pbc is False it only spans the grid
+    pbc: bool
+    atype: np.ndarray  # (natoms,) int32, in the order of the model's type_map
+    density: np.ndarray  # (npoints,) view of the memory-mapped file, electrons/Å^3
+    spin_density: np.ndarray | None
+    grid_shape: tuple[int, ...] | None  # None: loose points
+    loose_points: np.ndarray | None  # (npoints, 3) memory-mapped view, Å
+    files: tuple[WatchedFile, ...] = ()  # what the views above map
+    weight: np.ndarray | None = None  # (npoints,) of loose points; None: all the same
+    full_electrons: float | None = None  # of the grid that loose points were drawn from
+
+    def check_unchanged(self) -> None:
+        """Raise InputError if a file behind this frame has changed since it was opened."""
+        for file in self.files:
+            file.check()
+
+    def points(self, index: np.ndarray | None = None) -> np.ndarray:
+        """Positions (n, 3) float64 in Å of all points, or of those with the given flat indices."""
+        if self.loose_points is not None:
+            chosen = self.loose_points if index is None else self.loose_points[index]
+            return np.asarray(chosen, dtype=np.float64)
+        index = np.arange(len(self.density)) if index is None else index
+        fractional = np.stack(np.unravel_index(index, self.grid_shape), -1) / self.grid_shape
+        return fractional @ self.box
+
+    @property
+    def volume(self) -> float | None:
+        """Å^3 over which weighted sums of points are a mean; None where that is not known.
+
+        Points without weights and grid may be anywhere: their mean says nothing of the box.
+        """
+        if self.grid_shape is None and self.weight is None:
+            return None
+        return float(abs(np.linalg.det(self.box))) or None
+
+    @property
+    def volume_element(self) -> float | None:
+        """Å^3 a point; None for loose points."""
+        if self.grid_shape is None:
+            return None
+        return float(abs(np.linalg.det(self.box)) / len(self.density))
+
+    def mean(self, values: np.ndarray) -> float:
+        """Mean of values (npoints,) over the frame; over weighted points an unbiased estimate."""
+        if self.weight is None:
+            return float(np.mean(values, dtype=np.float64))
+        return float(np.dot(self.weight.astype(np.float64), values))
+
+    @property
+    def electrons(self) -> float | None:
+        """Integral of the density over the grid.
+
+        Of loose points: that of the grid they were drawn from, where it is known; else the
+        estimate of weighted points; None without weights.
+        """
+        if self.full_electrons is not None:
+            return self.full_electrons
+        volume = self.volume
+        return None if volume is None else self.mean(self.density) * volume
+
+    @property
+    def model_box(self) -> np.ndarray:
+        """Box as the graph takes it: (9,), zeros where the frame is not periodic."""
+        return self.box.ravel() if self.pbc else np.zeros(9)
