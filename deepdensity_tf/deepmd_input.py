@@ -28,6 +28,10 @@ def _one_of(*values: Any) -> Callable[[Any], bool]:
     return lambda value: value in values
 
 
+def _starts(value: Any, *starts: str) -> bool:
+    return isinstance(value, str) and value.startswith(starts)
+
+
 class _Key(NamedTuple):
     """What is said of a key of `dp train`, and for which values it has no effect here."""
 
@@ -41,10 +45,6 @@ _NO_SCALE = _Key("the nets have no such scale", _always)
 _ACTIVATION = _Key("leave it out, activations are fixed")
 _PRECISION = _Key("write model.precision, float32 or float64", _one_of("default"))
 _LCURVE = _Key("dd-tf plot lcurve --follow shows the training", _always)
-_DRAWN = _Key(
-    "leave it out, systems are drawn as they have frames",
-    _one_of("prob_sys_size", None),
-)
 _BATCHES = _Key("leave it out, batch_size of validation_data is the number of frames in all")
 _ENERGY = _Key("leave it out; the loss of a density has pref_abs, pref_sq, pref_charge")
 
@@ -81,9 +81,7 @@ _KEYS = {
     "training.stop_batch": _Key("write numb_steps"),
     "training.set_prefix": _Key("sets are found by set.*", _one_of("set")),
     "training.numb_test": _Key("write validation_data.batch_size"),
-    "training.training_data.auto_prob": _DRAWN,
-    "training.training_data.auto_prob_style": _DRAWN,
-    "training.training_data.sys_probs": _DRAWN,
+    "training.training_data.auto_prob_style": _Key("write auto_prob"),
     "training.training_data.set_prefix": _Key("sets are found by set.*", _one_of("set")),
     "training.validation_data.numb_btch": _BATCHES,
     "training.validation_data.set_prefix": _Key("sets are found by set.*", _one_of("set")),
@@ -113,19 +111,18 @@ _VALUES = {
         _Key("fits no density: leave it out, or write expansion, pair or exponential"),
     ),
     "model.descriptor.type": (
-        lambda value: (
-            isinstance(value, str)
-            and value.startswith(("se_a", "se_r", "se_e2_r", "se_e3", "se_at", "dpa", "hybrid"))
-        ),
+        lambda value: _starts(value, "se_a", "se_r", "se_e2_r", "se_e3", "dpa", "hybrid"),
         _Key("is not here: leave it out, or write equivariant or se_e2_a"),
     ),
-    **{
-        f"training.{name}.batch_size": (
-            lambda value: isinstance(value, str) and value.split(":")[0] in ("auto", "mixed"),
-            _Key("the default is taken", _always),
-        )
-        for name in ("training_data", "validation_data")
-    },
+    # 'auto:N' of training_data is known here too.
+    "training.training_data.batch_size": (
+        lambda value: value == "auto" or _starts(value, "mixed"),
+        _Key("the default is taken", _always),
+    ),
+    "training.validation_data.batch_size": (
+        lambda value: _starts(value, "auto") or _starts(value, "mixed"),
+        _Key("the default is taken", _always),
+    ),
 }
 
 
