@@ -26,6 +26,7 @@ FLAGS = [
     "-shared",
     "-pthread",
     "-fno-math-errno",
+    "-fopenmp-simd",
     "-fvisibility=hidden",
     "-static-libstdc++",
     "-static-libgcc",

@@ -128,6 +128,9 @@ def _model() -> Argument:
         [
             Argument("type_map", list[str], doc="Elements, in the order of the model's types."),
             Argument(
+                "tebd_dim", int, optional=True, default=16, doc="Numbers that stand for an element."
+            ),
+            Argument(
                 "rcut_point",
                 float,
                 optional=True,

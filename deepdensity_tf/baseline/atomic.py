@@ -24,9 +24,9 @@ class NoBaseline:
     def __init__(self, config: dict):
         del config
 
-    def fit(self, grid: RadialGrid, design: np.ndarray, target: np.ndarray) -> np.ndarray:
+    def fit(self, grid: RadialGrid, normal, right: np.ndarray) -> np.ndarray:
         """Zeros, in the shape of `Atomic.fit`."""
-        return np.zeros((design.shape[1] // grid.nspline, target.shape[1], grid.nspline))
+        return np.zeros((normal.shape[0] // grid.nspline, right.shape[1], grid.nspline))
 
 
 @BASELINES.register("atomic")
@@ -50,27 +50,37 @@ class Atomic:
     def __init__(self, config: dict):
         self._smoothness = config["smoothness"]
 
-    def fit(self, grid: RadialGrid, design: np.ndarray, target: np.ndarray) -> np.ndarray:
+    def fit(self, grid: RadialGrid, normal, right: np.ndarray) -> np.ndarray:
         """Spline coefficients of the atomic functions.
 
         Parameters
         ----------
         grid : RadialGrid
             The splines.
-        design : np.ndarray
-            (npoints, ntypes nspline): sum over the atoms of each type of every spline, weighted.
-        target : np.ndarray
-            (npoints, ndensity) densities, electrons/Å^3, with the same weights.
+        normal : scipy.sparse.sparray
+            (ntypes nspline, ntypes nspline): D^T W D of the design matrix D, which holds the sum
+            over the atoms of each type of every spline at the points, and the weights W.
+        right : np.ndarray
+            (ntypes nspline, ndensity): D^T W y of the densities y, electrons/Å^3.
 
         Returns
         -------
         np.ndarray
-            (ntypes, ndensity, nspline).
+            (ntypes, ndensity, nspline); zeros for types without atoms.
         """
-        ntypes = design.shape[1] // grid.nspline
-        normal = design.T @ design
-        curvature = np.diff(np.eye(grid.nspline), 2, axis=0)
-        penalty = np.kron(np.eye(ntypes), curvature.T @ curvature + 1e-3 * np.eye(grid.nspline))
-        strength = self._smoothness * np.trace(normal) / len(normal)
-        coef = np.linalg.solve(normal + strength * penalty, design.T @ target)
-        return coef.reshape(ntypes, grid.nspline, -1).transpose(0, 2, 1)
+        from scipy.sparse import block_diag
+        from scipy.sparse.linalg import spsolve
+
+        size = grid.nspline
+        curvature = np.diff(np.eye(size), 2, axis=0)
+        penalty = curvature.T @ curvature + 1e-3 * np.eye(size)
+        # Each type's own weight: the functions of a rare one are not smoothed away.
+        mean = normal.diagonal().reshape(-1, size).mean(1)
+        present = np.flatnonzero(mean > 0)
+        kept = (present[:, None] * size + np.arange(size)).ravel()
+        coef = np.zeros_like(right)
+        if len(present):
+            smooth = block_diag([self._smoothness * mean[t] * penalty for t in present])
+            matrix = (normal.tocsr()[kept][:, kept] + smooth).tocsc()
+            coef[kept] = spsolve(matrix, right[kept]).reshape(len(kept), -1)
+        return coef.reshape(len(mean), size, -1).transpose(0, 2, 1)

@@ -11,10 +11,8 @@ from deepdensity_tf.descriptor.base import (
     Environment,
     Pairs,
     RadialEmbedding,
-    Standardize,
-    StandardizePerL,
+    Species,
     cutoff_arguments,
-    gather_messages,
 )
 from deepdensity_tf.utils.nn import (
     MLP,
@@ -25,6 +23,8 @@ from deepdensity_tf.utils.nn import (
     norms_per_l,
     per_lm,
 )
+from deepdensity_tf.utils.ops import gather_messages
+from deepdensity_tf.utils.scale import ScaleScalars, ScaleTensors
 
 
 @DESCRIPTORS.register("equivariant")
@@ -53,82 +53,72 @@ class Equivariant(tf.Module):
             Argument("npass", int, optional=True, default=1, doc="Passes between atoms."),
         ]
 
-    def __init__(self, config: dict, ntypes: int, init: Initializer):
+    def __init__(self, config: dict, tebd_dim: int, init: Initializer):
         super().__init__()
         self.lmax = config["lmax"]
         self.nchannels = config["nchannel"]
         self.nscalars = config["nscalar"]
-        self._ntypes = ntypes
-        self._environment = Environment(config, self.lmax, ntypes, init.dtype)
-        self._passes = [_Pass(config, ntypes, init, first=i == 0) for i in range(config["npass"])]
+        self._environment = Environment(config, self.lmax, init.dtype)
+        self._passes = [_Pass(config, tebd_dim, init, first=i == 0) for i in range(config["npass"])]
 
-    def __call__(self, atype, pairs: Pairs) -> AtomFeatures:
-        environment = self._environment(atype, pairs)
-        one_hot = tf.one_hot(atype, self._ntypes, dtype=environment[0].dtype)
+    def __call__(self, species: Species, pairs: Pairs) -> AtomFeatures:
+        environment = self._environment(pairs)
         features = None
         for step in self._passes:
-            features = step(one_hot, pairs, environment, features)
+            features = step(species, pairs, environment, features)
         return features
 
 
 class _Pass(tf.Module):
     """One pass: gather from the neighbours, multiply, update the invariants, gate."""
 
-    def __init__(self, config: dict, ntypes: int, init: Initializer, first: bool):
+    def __init__(self, config: dict, tebd_dim: int, init: Initializer, first: bool):
         super().__init__()
         self._lmax, self._nchannels = lmax, nchannels = config["lmax"], config["nchannel"]
         nscalars, neuron = config["nscalar"], config["neuron"]
         width = nchannels * (lmax + 1)
-        self._embedding = RadialEmbedding(
-            init, config["rcut"], ntypes, neuron, width * (1 if first else 2)
-        )
-        self._scale_gather = StandardizePerL(init, lmax)
+        self._embedding = RadialEmbedding(init, config["rcut"], neuron, width * (1 if first else 2))
+        self._sender = Dense(init, tebd_dim + (0 if first else nscalars), nchannels)
+        self._scale_gather = ScaleTensors(init, lmax)
         self._left = LinearPerL(init, lmax, nchannels, nchannels)
         self._right = LinearPerL(init, lmax, nchannels, nchannels)
         self._product = SphereProduct(lmax, init.dtype)
-        self._scale_product = StandardizePerL(init, lmax)
+        self._scale_product = ScaleTensors(init, lmax)
         self._mix = LinearPerL(init, lmax, 2 * nchannels, nchannels)
-        nin = 2 * width + ntypes + (0 if first else nscalars)
-        self._scale_scalars = Standardize(init, nin)
-        self._scalars = MLP(init, nin, neuron, nscalars)
+        ninvariants = 2 * width + (0 if first else nscalars)
+        self._scale_scalars = ScaleScalars(init, ninvariants)
+        self._scalars = MLP(init, ninvariants + tebd_dim, neuron, nscalars)
         self._gates = Dense(init, nscalars, width)
-        self._sender = None if first else Dense(init, nscalars, nchannels)
 
-    def __call__(self, one_hot, pairs: Pairs, environment, before: AtomFeatures | None):
-        gathered = self._gather(pairs, environment, before, tf.shape(one_hot)[0])
+    def __call__(self, species: Species, pairs: Pairs, environment, before: AtomFeatures | None):
+        gathered = self._gather(species, pairs, environment, before)
         product = self._product(self._left(gathered), self._right(gathered))
         both = tf.concat([gathered, self._scale_product(product)], -1)
-        known = [_invariants(both, self._lmax), one_hot]
-        if before is not None:
-            known.append(before.scalars)
-        scalars = self._scalars(self._scale_scalars(tf.concat(known, -1)))
+        known = [_invariants(both, self._lmax)] + ([] if before is None else [before.scalars])
+        known = self._scale_scalars(tf.concat(known, -1))
+        scalars = self._scalars(tf.concat([known, species.vector], -1))
         tensors = self._mix(both) * self._gate(scalars)
         if before is not None:
             scalars, tensors = scalars + before.scalars, tensors + before.tensors
         return AtomFeatures(scalars, tensors)
 
-    def _gather(self, pairs, environment, before, natoms):
-        rows, distance, type_pair = environment
-        radial = self._embedding(distance, type_pair)
-        if before is None:
-            gathered = gather_messages(radial, rows, pairs, natoms, self._lmax)
-        else:
-            own, passed = tf.split(radial, 2, -1)
-            sent = tf.gather(self._sender(before.scalars), pairs.atom)
-            carried = rows[:, :, None] * sent[:, None, :]
-            gathered = gather_messages(own, carried, pairs, natoms, self._lmax)
-            # rows[:, 0] = s(r) takes the neighbour's tensors smoothly to zero at the cut-off.
-            tensors = tf.gather(before.tensors, pairs.atom) * rows[:, :1, None]
-            gathered += gather_messages(passed, tensors, pairs, natoms, self._lmax)
-        return self._scale_gather(gathered)
+    def _gather(self, species, pairs, environment, before):
+        rows, distance = environment
+        radial = self._embedding(distance)
+        known = [species.vector] + ([] if before is None else [before.scalars])
+        sent = self._sender(tf.concat(known, -1))
+        tensors = None if before is None else before.tensors
+        return self._scale_gather(
+            gather_messages(pairs, radial, rows, sent, tensors, self._lmax)
+        )
 
     def _gate(self, scalars):
         gates = tf.reshape(self._gates(tf.nn.silu(scalars)), [-1, self._lmax + 1, self._nchannels])
-        return 1 + per_lm(gates, self._lmax, axis=1)
+        return 1 + per_lm(tf.transpose(gates, [1, 0, 2]), self._lmax)
 
 
 def _invariants(features, lmax: int):
     """The l = 0 features and the norms of the others: (n, (lmax + 1) m)."""
-    norms = tf.math.log1p(norms_per_l(features, lmax)[:, 1:])
-    invariants = tf.concat([features[:, :1], norms], 1)
+    norms = tf.math.log1p(norms_per_l(features, lmax)[1:])
+    invariants = tf.transpose(tf.concat([features[:1], norms], 0), [1, 0, 2])
     return tf.reshape(invariants, [-1, (lmax + 1) * features.shape[-1]])

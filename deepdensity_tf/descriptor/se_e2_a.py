@@ -11,12 +11,12 @@ from deepdensity_tf.descriptor.base import (
     Environment,
     Pairs,
     RadialEmbedding,
-    Standardize,
-    StandardizePerL,
+    Species,
     cutoff_arguments,
-    gather_messages,
 )
-from deepdensity_tf.utils.nn import Initializer
+from deepdensity_tf.utils.nn import Dense, Initializer
+from deepdensity_tf.utils.ops import gather_messages
+from deepdensity_tf.utils.scale import ScaleScalars, ScaleTensors
 
 
 @DESCRIPTORS.register("se_e2_a")
@@ -46,25 +46,29 @@ class SeE2A(tf.Module):
             ),
         ]
 
-    def __init__(self, config: dict, ntypes: int, init: Initializer):
+    def __init__(self, config: dict, tebd_dim: int, init: Initializer):
         super().__init__()
         self.lmax = 1
         self.nchannels = config["neuron"][-1]
         self.nscalars = self.nchannels * config["axis_neuron"]
         self._axis_neuron = config["axis_neuron"]
-        self._environment = Environment(config, self.lmax, ntypes, init.dtype)
-        # One function a channel for l = 0 and 1 alike, as in Deep Potential.
+        self._environment = Environment(config, self.lmax, init.dtype)
+        # One function a channel for l = 0 and 1 alike, as in Deep Potential; the types of
+        # a pair enter as factors.
         self._embedding = RadialEmbedding(
-            init, config["rcut"], ntypes, config["neuron"][:-1], self.nchannels
+            init, config["rcut"], config["neuron"][:-1], self.nchannels
         )
-        self._scale = StandardizePerL(init, self.lmax)
-        self._scale_invariants = Standardize(init, self.nscalars)
+        self._sender = Dense(init, tebd_dim, self.nchannels)
+        self._receiver = Dense(init, tebd_dim, self.nchannels)
+        self._scale = ScaleTensors(init, self.lmax)
+        self._scale_invariants = ScaleScalars(init, self.nscalars)
 
-    def __call__(self, atype, pairs: Pairs) -> AtomFeatures:
-        rows, distance, type_pair = self._environment(atype, pairs)
-        embedded = tf.tile(self._embedding(distance, type_pair), [1, self.lmax + 1])
-        natoms = tf.shape(atype)[0]
-        tensors = self._scale(gather_messages(embedded, rows, pairs, natoms, self.lmax))
-        product = tf.einsum("nka,nkb->nab", tensors, tensors[:, :, : self._axis_neuron])
+    def __call__(self, species: Species, pairs: Pairs) -> AtomFeatures:
+        rows, distance = self._environment(pairs)
+        radial = tf.tile(self._embedding(distance), [1, self.lmax + 1])
+        sent = self._sender(species.vector)
+        gathered = gather_messages(pairs, radial, rows, sent, None, self.lmax)
+        tensors = self._scale(gathered * self._receiver(species.vector))
+        product = tf.einsum("kna,knb->nab", tensors, tensors[:, :, : self._axis_neuron])
         scalars = self._scale_invariants(tf.reshape(product, [-1, self.nscalars]))
         return AtomFeatures(scalars, tensors)

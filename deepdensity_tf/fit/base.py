@@ -3,10 +3,10 @@
 A fitting turns the features of an atom into its contribution to the density, in either of two ways,
 or both:
 
-coefficients(features, atype)
+coefficients(features, species)
     Per-atom coefficients (natoms, nchannel, nspline, nlm) of the radial grid's splines times solid
     harmonics; the native op sums them over points.
-contributions(features, atype, pairs)
+contributions(features, species, pairs)
     Values (npairs, nchannel) for pairs of a point and an atom, for nets without such a form.
 
 Either may return None; the class attribute `per_pair` says whether a net runs for every pair.
@@ -33,6 +33,7 @@ class FittingContext:
     """What a fitting must know of the rest of the model."""
 
     ntypes: int
+    tebd_dim: int  # numbers that stand for a type (descriptor.Species.vector)
     nscalars: int
     nchannels: int
     lmax: int
@@ -73,8 +74,9 @@ def point_invariants(features: AtomFeatures, pairs: Pairs, geometry: PointGeomet
     tf.Tensor
         (npairs, (lmax + 1) nchannels).
     """
-    around = tf.gather(features.tensors, pairs.atom) * geometry.harmonics[:, :, None]
+    around = tf.gather(features.tensors, pairs.atom, axis=1)
+    around *= tf.transpose(geometry.harmonics)[:, :, None]
     parts = [
-        tf.reduce_sum(around[:, angular**2 : (angular + 1) ** 2], 1) for angular in range(lmax + 1)
+        tf.reduce_sum(around[angular**2 : (angular + 1) ** 2], 0) for angular in range(lmax + 1)
     ]
     return tf.concat(parts, -1)

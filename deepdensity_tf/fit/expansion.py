@@ -7,7 +7,7 @@ import tensorflow as tf
 from dargs import Argument
 
 from deepdensity_tf.fit.base import FITTINGS, FittingContext
-from deepdensity_tf.utils.nn import MLP, LinearPerL, per_lm
+from deepdensity_tf.utils.nn import MLP, GroupedLinearPerL, per_lm
 from deepdensity_tf.utils.radial import RadialGrid
 
 
@@ -36,41 +36,40 @@ class Expansion(tf.Module):
     def __init__(self, config: dict, context: FittingContext):
         super().__init__()
         init, self._lmax, self._nradial = context.init, context.lmax, config["nradial"]
-        self._ndensity, self._ntypes = context.ndensity, context.ntypes
+        self._ndensity, self._nspline = context.ndensity, context.grid.nspline
         self._nout = self._nradial * context.ndensity
-        self._linear = LinearPerL(init, self._lmax, context.nchannels, self._nout * context.ntypes)
+        shape = (context.ntypes, self._lmax + 1, context.nchannels, self._nout)
+        matrices = init.normal(shape, 1 / np.sqrt(context.nchannels), "linear")
+        self._linear = GroupedLinearPerL(self._lmax, matrices)
         self._gates = MLP(
-            init, context.nscalars + context.ntypes, config["neuron"], self._nout * (self._lmax + 2)
+            init, context.nscalars + context.tebd_dim, config["neuron"], self._nout * (self._lmax + 2)
         )
         start = _orthonormal_gaussians(context.grid, self._nradial)
-        shape = (self._lmax + 1, context.ntypes, *start.shape)
-        self._radial = init.variable(np.broadcast_to(start, shape), "radial")
+        shape = (context.ntypes, self._lmax + 1, *start.shape)
+        self._radial = GroupedLinearPerL(
+            self._lmax, init.variable(np.broadcast_to(start, shape), "radial")
+        )
 
-    def coefficients(self, features, atype):
+    def coefficients(self, features, species):
         """(natoms, ndensity, nspline, nlm)."""
-        one_hot = tf.one_hot(atype, self._ntypes, dtype=features.scalars.dtype)
-        contracted = self._contracted(features, one_hot)
+        contracted = self._contracted(features, species)
         nlm = (self._lmax + 1) ** 2
-        # One product for all types: the coefficients of other types are zero.
-        shape = [-1, nlm, self._ndensity, 1, self._nradial]
-        by_type = tf.reshape(contracted, shape) * one_hot[:, None, None, :, None]
-        by_type = tf.reshape(by_type, [-1, nlm, self._ndensity, self._ntypes * self._nradial])
-        radial = tf.reshape(self._radial, [self._lmax + 1, self._ntypes * self._nradial, -1])
-        table = tf.einsum("nkcq,kqs->nkcs", by_type, per_lm(radial, self._lmax, axis=0))
-        return tf.transpose(table, [0, 2, 3, 1])
+        # Density channels of an atom as atoms of their own: they share its radial functions.
+        rows = tf.reshape(contracted, [nlm, -1, self._nradial])
+        table = self._radial(rows, tf.repeat(species.index, self._ndensity))
+        table = tf.reshape(table, [nlm, -1, self._ndensity, self._nspline])
+        return tf.transpose(table, [1, 2, 3, 0])
 
-    def _contracted(self, features, one_hot):
-        """Coefficients c of the radial functions: (natoms, nlm, ndensity nradial)."""
-        linear = self._linear(features.tensors)
-        linear = tf.reshape(linear, [-1, (self._lmax + 1) ** 2, self._ntypes, self._nout])
-        linear = tf.einsum("nkto,nt->nko", linear, one_hot)
-        gates = self._gates(tf.concat([features.scalars, one_hot], 1))
-        gates = tf.reshape(gates, [-1, self._lmax + 2, self._nout])
-        contracted = linear * (1 + per_lm(gates[:, 1:], self._lmax, axis=1))
+    def _contracted(self, features, species):
+        """Coefficients c of the radial functions: (nlm, natoms, ndensity nradial)."""
+        linear = self._linear(features.tensors, species.index)
+        gates = self._gates(tf.concat([features.scalars, species.vector], 1))
+        gates = tf.transpose(tf.reshape(gates, [-1, self._lmax + 2, self._nout]), [1, 0, 2])
+        contracted = linear * (1 + per_lm(gates[1:], self._lmax))
         # Invariants alone make the spherical part; features of l = 0 correct it.
-        return tf.concat([contracted[:, :1] + gates[:, :1], contracted[:, 1:]], 1)
+        return tf.concat([contracted[:1] + gates[:1], contracted[1:]], 0)
 
-    def contributions(self, features, atype, pairs):
+    def contributions(self, features, species, pairs):
         """None: the expansion says all."""
         return None
 

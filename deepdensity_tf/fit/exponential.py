@@ -36,23 +36,22 @@ class Exponential(tf.Module):
         super().__init__()
         init, first = context.init, config["neuron"][0]
         self._grid, self._lmax, self._dtype = context.grid, context.lmax, init.dtype
-        self._ntypes, self._ndensity = context.ntypes, context.ndensity
-        self._of_atom = Dense(init, context.nscalars + context.ntypes, first)
+        self._ndensity = context.ndensity
+        self._of_atom = Dense(init, context.nscalars + context.tebd_dim, first)
         self._of_pair = Dense(init, (context.lmax + 1) * context.nchannels + 1, first)
         self._net = MLP(init, first, config["neuron"][1:], 2 * context.ndensity)
         self._slope = init.variable(1.0, "slope")
         self._origin = init.variable(0.0, "origin")
 
-    def coefficients(self, features, atype):
+    def coefficients(self, features, species):
         """None: there are no per-atom coefficients."""
         return None
 
-    def contributions(self, features, atype, pairs):
+    def contributions(self, features, species, pairs):
         """(npairs, ndensity)."""
         geometry = point_geometry(pairs, self._grid, self._lmax, self._dtype)
         seen = point_invariants(features, pairs, geometry, self._lmax)
-        one_hot = tf.one_hot(atype, self._ntypes, dtype=self._dtype)
-        of_atom = self._of_atom(tf.concat([features.scalars, one_hot], 1))
+        of_atom = self._of_atom(tf.concat([features.scalars, species.vector], 1))
         distance = geometry.distance[:, None]
         hidden = tf.gather(of_atom, pairs.atom) + self._of_pair(tf.concat([seen, distance], 1))
         prefactor, exponent = tf.split(self._net(tf.nn.silu(hidden)), 2, 1)

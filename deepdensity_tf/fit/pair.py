@@ -34,12 +34,8 @@ class Pair(tf.Module):
         super().__init__()
         init, first = context.init, config["neuron"][0]
         self._grid, self._lmax, self._dtype = context.grid, context.lmax, init.dtype
-        self._ntypes, self._nradial, self._ndensity = (
-            context.ntypes,
-            config["nradial"],
-            context.ndensity,
-        )
-        self._of_atom = Dense(init, context.nscalars + context.ntypes, first)
+        self._nradial, self._ndensity = config["nradial"], context.ndensity
+        self._of_atom = Dense(init, context.nscalars + context.tebd_dim, first)
         self._of_pair = Dense(init, (context.lmax + 1) * context.nchannels + self._nradial, first)
         nout = self._nradial * context.ndensity
         self._net = MLP(init, first, config["neuron"][1:], nout)
@@ -47,18 +43,17 @@ class Pair(tf.Module):
             np.linspace(0, 0.75, self._nradial) * context.grid.rcut, self._dtype
         )
 
-    def coefficients(self, features, atype):
+    def coefficients(self, features, species):
         """None: there are no per-atom coefficients."""
         return None
 
-    def contributions(self, features, atype, pairs):
+    def contributions(self, features, species, pairs):
         """(npairs, ndensity)."""
         geometry = point_geometry(pairs, self._grid, self._lmax, self._dtype)
         width = self._centers[1] - self._centers[0]
         radial = tf.exp(-0.5 * ((geometry.distance[:, None] - self._centers) / width) ** 2)
         seen = point_invariants(features, pairs, geometry, self._lmax)
-        one_hot = tf.one_hot(atype, self._ntypes, dtype=self._dtype)
-        of_atom = self._of_atom(tf.concat([features.scalars, one_hot], 1))
+        of_atom = self._of_atom(tf.concat([features.scalars, species.vector], 1))
         hidden = tf.gather(of_atom, pairs.atom) + self._of_pair(tf.concat([seen, radial], 1))
         coef = self._net(tf.nn.silu(hidden))
         coef = tf.reshape(coef, [-1, self._ndensity, self._nradial])

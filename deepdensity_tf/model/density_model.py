@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.descriptor import DESCRIPTORS, AtomFeatures, Pairs
+from deepdensity_tf.descriptor import DESCRIPTORS, AtomFeatures, Pairs, Species
 from deepdensity_tf.fit import FITTINGS, FittingContext
-from deepdensity_tf.utils.nn import Initializer
+from deepdensity_tf.model.electrons import MissingCharge
+from deepdensity_tf.utils.nn import Initializer, TypeEmbedding
 from deepdensity_tf.utils.ops import expansion, neighbor_list
 from deepdensity_tf.utils.radial import RadialGrid
 
@@ -31,7 +32,7 @@ class AtomState(NamedTuple):
 
     coef: tf.Tensor  # (natoms, ndensity, nspline, nlm)
     scalars: tf.Tensor  # (natoms, nscalars)
-    tensors: tf.Tensor  # (natoms, nlm, nchannels)
+    tensors: tf.Tensor  # (nlm, natoms, nchannels)
     electrons: tf.Tensor  # (nframes,) float64, integral of the tables before any correction
 
 
@@ -61,11 +62,13 @@ class DensityModel(tf.Module):
         init = Initializer(seed, self.dtype)
         ntypes = len(self.type_map)
         self.rcut = config["descriptor"]["rcut"]
+        self.types = TypeEmbedding(init, ntypes, config["tebd_dim"])
         self.descriptor = DESCRIPTORS[config["descriptor"]["type"]](
-            config["descriptor"], ntypes, init
+            config["descriptor"], config["tebd_dim"], init
         )
         context = FittingContext(
             ntypes=ntypes,
+            tebd_dim=config["tebd_dim"],
             nscalars=self.descriptor.nscalars,
             nchannels=self.descriptor.nchannels,
             lmax=self.descriptor.lmax,
@@ -74,6 +77,11 @@ class DensityModel(tf.Module):
             init=init,
         )
         self.fitting = FITTINGS[config["fitting_net"]["type"]](config["fitting_net"], context)
+        self.missing_charge = None
+        if config["electrons"]:
+            self.missing_charge = MissingCharge(
+                config["electrons"], self.descriptor.nscalars, config["tebd_dim"], self.grid, init
+            )
         shape = (ntypes, self.ndensity, self.grid.nspline)
         self.baseline = tf.Variable(np.zeros(shape), dtype=tf.float64, trainable=False)
         self.scale = tf.Variable(np.ones(self.ndensity), dtype=tf.float64, trainable=False)
@@ -88,15 +96,9 @@ class DensityModel(tf.Module):
         pairs = Pairs(
             *neighbor_list(coord, coord_splits, coord, coord_splits, box, self.rcut, skip_self=True)
         )
-        features = self.descriptor(atype, pairs)
-        coef = self.fitting.coefficients(features, atype)
-        baseline = tf.cast(tf.gather(self.baseline, atype), self.dtype)[..., None]
-        if coef is None:
-            coef = baseline
-        else:
-            scale = tf.cast(self.scale, self.dtype)[:, None, None]
-            spherical = scale * coef[..., :1] + baseline
-            coef = tf.concat([spherical, scale * coef[..., 1:]], -1)
+        species = Species(atype, self.types(atype))
+        features = self.descriptor(species, pairs)
+        coef = self._with_baseline(self.fitting.coefficients(features, species), atype)
         nframes = tf.shape(coord_splits)[0] - 1
         frame = tf.repeat(tf.range(nframes), coord_splits[1:] - coord_splits[:-1])
         # Exact without a grid: only the spherical part of the first channel holds electrons.
@@ -104,12 +106,19 @@ class DensityModel(tf.Module):
             tf.cast(coef[:, 0, :, 0], tf.float64), tf.constant(self.grid.integrals())
         )
         electrons = tf.math.unsorted_segment_sum(of_atoms, frame, nframes)
-        if self.config["electrons"]:
-            valence = tf.gather(tf.constant(self.config["electrons"], tf.float64), atype)
-            wanted = tf.math.unsorted_segment_sum(valence, frame, nframes)
-            factor = tf.gather(wanted / electrons, frame)
-            coef *= tf.cast(factor, self.dtype)[:, None, None, None]
+        if self.missing_charge is not None:
+            added = self.missing_charge(electrons, features.scalars, species, frame, nframes)
+            added = tf.cast(added, self.dtype)[:, None, :, None]
+            coef += tf.pad(added, [[0, 0], [0, self.ndensity - 1], [0, 0], [0, coef.shape[3] - 1]])
         return AtomState(coef, features.scalars, features.tensors, electrons)
+
+    def _with_baseline(self, coef, atype):
+        """Coefficients of the density from those of the fitting: in its units, on the baseline."""
+        baseline = tf.cast(tf.gather(self.baseline, atype), self.dtype)[..., None]
+        if coef is None:
+            return baseline
+        scale = tf.cast(self.scale, self.dtype)[:, None, None]
+        return tf.concat([scale * coef[..., :1] + baseline, scale * coef[..., 1:]], -1)
 
     def point_density(self, state: AtomState, batch: Batch):
         """Density channels (npoints, ndensity) float64 at the batch's points, electrons/Å^3."""
@@ -129,7 +138,8 @@ class DensityModel(tf.Module):
         )
         density = tf.ensure_shape(density, [None, self.ndensity])
         features = AtomFeatures(state.scalars, state.tensors)
-        parts = self.fitting.contributions(features, batch.atype, pairs)
+        species = Species(batch.atype, self.types(batch.atype))
+        parts = self.fitting.contributions(features, species, pairs)
         if parts is not None:
             summed = tf.math.unsorted_segment_sum(tf.cast(parts, tf.float64), pairs.center, npoints)
             density += self.scale * summed

@@ -1,39 +1,141 @@
-"""What a model learns from the data before training: baseline, scales, feature sizes."""
+"""What a model takes from the data before training: baseline, scales, sizes of features.
+
+A pass over a sample of the frames, one frame at a time, so that memory does not grow with the data:
+sums are kept (moments, normal equations), never points or features of all frames.
+"""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from deepdensity_tf.baseline import BASELINES
 from deepdensity_tf.data.sampler import Sample
-from deepdensity_tf.descriptor.base import Standardize, StandardizePerL
-from deepdensity_tf.model.density_model import Batch, DensityModel
+from deepdensity_tf.model.density_model import DensityModel
 from deepdensity_tf.utils.ops import neighbor_list
+from deepdensity_tf.utils.scale import MomentTape, Scale
+
+log = logging.getLogger(__name__)
+
+_FRAMES = 64  # drawn at random; more where a type would have too few
+_FRAMES_OF_TYPE = 4
+_ATOMS = 2000  # of the frames whose features are measured, and more where a type needs it
+_ATOMS_AT_ONCE = 200
+_FEW_ATOMS = 10
+# The spin scale is at least this share of the density's: frames may happen to be closed-shell.
+_LEAST_SPIN = 0.1
+
+_ATOM_SIGNATURE = (
+    tf.TensorSpec([None, 3], tf.float64),
+    tf.TensorSpec([None], tf.int32),
+    tf.TensorSpec([None], tf.int32),
+    tf.TensorSpec([None, 9], tf.float64),
+)
 
 
-def initialise_statistics(model: DensityModel, sample: Sample) -> None:
+def representative_frames(
+    types: Sequence[np.ndarray], rng: np.random.Generator, count: int = _FRAMES
+) -> list[int]:
+    """Indices of frames that stand for all: random ones, and enough of every type of atom.
+
+    Parameters
+    ----------
+    types : Sequence of np.ndarray
+        Types of the atoms of each frame.
+    rng : np.random.Generator
+        Source of randomness.
+    count : int
+        Frames to draw whatever is in them.
+
+    Returns
+    -------
+    list of int
+        `count` frames or all there are, and further ones until each type stands in four of the
+        frames chosen or in all that hold it.
+    """
+    order = rng.permutation(len(types))
+    chosen: list[int] = []
+    holding: dict[int, int] = {}
+    for index in order:
+        present = np.unique(types[index])
+        needed = any(holding.get(int(t), 0) < _FRAMES_OF_TYPE for t in present)
+        if len(chosen) < count or needed:
+            chosen.append(int(index))
+            for t in present:
+                holding[int(t)] = holding.get(int(t), 0) + 1
+    return chosen
+
+
+def initialise_statistics(
+    model: DensityModel, count: int, draw: Callable[[int], Sample]
+) -> None:
     """Set baseline, density scale and feature scales of a fresh model.
 
     Parameters
     ----------
     model : DensityModel
         Changed in place.
-    sample : Sample
-        Frames and points that stand for the training data.
+    count : int
+        Frames that stand for the training data.
+    draw : callable
+        Gives frame 0 ... count - 1 with points, the same whenever it is asked.
     """
+    fit_baseline(model, count, draw)
+    _fit_features(model, count, draw)
+
+
+def fit_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
+    """Fit the baseline to frames, and the density scale to what it leaves (see above)."""
+    size = len(model.type_map) * model.grid.nspline
+    equations = _NormalEquations(size, model.ndensity)
+    atoms = np.zeros(len(model.type_map), dtype=int)
+    for index in range(count):
+        sample = draw(index)
+        equations.add(_spherical_design(model, sample), sample)
+        atoms += np.bincount(sample.atype, minlength=len(atoms))
     config = model.config["baseline"]
     baseline = BASELINES[config["type"]](config)
-    root = np.sqrt(sample.weight)[:, None]
-    design = _spherical_design(model, sample)
-    coef = baseline.fit(model.grid, root * design, root * sample.density)
-    model.baseline.assign(coef)
-    _set_scale(model, sample, design @ coef.transpose(0, 2, 1).reshape(design.shape[1], -1))
-    _adapt(model, sample)
+    model.baseline.assign(baseline.fit(model.grid, equations.matrix, equations.right))
+    left, total = np.zeros(model.ndensity), 0.0
+    flat = model.baseline.numpy().transpose(0, 2, 1).reshape(size, -1)
+    for index in range(count):
+        sample = draw(index)
+        error = np.abs(sample.density - _spherical_design(model, sample) @ flat)
+        # What the baseline leaves where there is density, each frame relative to its own.
+        weight = (sample.weight * np.abs(sample.density[:, 0]))[:, None]
+        left += (weight * error).sum(0) / max(weight.sum(), 1e-30)
+        total += 1
+    scale = left / total + 1e-12
+    model.scale.assign(np.maximum(scale, np.r_[0, [_LEAST_SPIN * scale[0]] * (len(scale) - 1)]))
+    few = [f"{e} {n}" for e, n in zip(model.type_map, atoms, strict=True) if 0 < n < _FEW_ATOMS]
+    log.info("statistics: %d frames, %d atoms", count, atoms.sum())
+    if few:
+        log.warning("statistics: few atoms of some elements (%s): expect larger errors", ", ".join(few))
 
 
-def _spherical_design(model: DensityModel, sample: Sample) -> np.ndarray:
-    """Sum over the atoms of each type of every spline at the points: (npoints, ntypes nspline)."""
+class _NormalEquations:
+    """D^T W D and D^T W y of weighted least squares, summed frame by frame."""
+
+    def __init__(self, size: int, ndensity: int):
+        from scipy.sparse import csr_array
+
+        self.matrix = csr_array((size, size))
+        self.right = np.zeros((size, ndensity))
+
+    def add(self, design, sample: Sample) -> None:
+        """Add a frame: its design matrix (npoints, size), sparse, and its densities."""
+        weighted = design.multiply(sample.weight[:, None]).tocsr().T
+        self.matrix = self.matrix + weighted @ design
+        self.right += weighted @ sample.density
+
+
+def _spherical_design(model: DensityModel, sample: Sample):
+    """Sum over the atoms of each type of every spline at the points: sparse (npoints, ntypes nspline)."""
+    from scipy.sparse import csr_array
+
     center, atom, disp = neighbor_list(
         sample.point,
         sample.point_splits,
@@ -42,27 +144,44 @@ def _spherical_design(model: DensityModel, sample: Sample) -> np.ndarray:
         sample.box,
         model.grid.rcut,
     )
-    ntypes, nspline = len(model.type_map), model.grid.nspline
-    values = model.grid.values(np.linalg.norm(disp.numpy(), axis=1))
-    atype = sample.atype[atom.numpy()]
-    design = np.zeros((len(sample.point), ntypes, nspline))
-    np.add.at(design, (center.numpy(), atype), values)
-    return design.reshape(len(sample.point), -1)
+    values = model.grid.design(np.linalg.norm(disp.numpy(), axis=1)).tocoo()
+    center, atype = center.numpy(), sample.atype[atom.numpy()].astype(np.int64)
+    column = atype[values.row] * model.grid.nspline + values.col
+    shape = (len(sample.point), len(model.type_map) * model.grid.nspline)
+    return csr_array((values.data, (center[values.row], column)), shape=shape)
 
 
-def _set_scale(model: DensityModel, sample: Sample, baseline: np.ndarray) -> None:
-    """Density scale: what the baseline leaves, where there is density."""
-    left = np.abs(sample.density - baseline)
-    weight = (sample.weight * np.abs(sample.density[:, 0]))[:, None]
-    model.scale.assign((weight * left).sum(0) / weight.sum() + 1e-12)
+def _fit_features(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
+    """Fit every scale in turn, since what reaches it depends on those before."""
+    batches = _atoms_of_frames(count, draw)
+    scales: list[Scale] = []
+
+    @tf.function(input_signature=_ATOM_SIGNATURE)
+    def moments(*atoms):
+        with MomentTape() as tape:
+            model.atom_state(*atoms)
+        scales[:] = tape.moments
+        return list(tape.moments.values())
+
+    moments.get_concrete_function()
+    natoms = [len(atoms[0]) for atoms in batches]
+    for index, scale in enumerate(scales):
+        of_batches = [moments(*atoms)[index].numpy() for atoms in batches]
+        scale.fit(np.average(of_batches, axis=0, weights=natoms))
 
 
-def _adapt(model: DensityModel, sample: Sample) -> None:
-    """Feature scales, from one eager pass over the sample's atoms."""
-    layers = [m for m in model.submodules if isinstance(m, (Standardize, StandardizePerL))]
-    for layer in layers:
-        layer.adapt = True
-    batch = Batch(*(tf.constant(x) for x in sample[: len(Batch._fields)]))
-    model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
-    for layer in layers:
-        layer.adapt = False
+def _atoms_of_frames(count: int, draw: Callable[[int], Sample]) -> list[tuple[np.ndarray, ...]]:
+    """Positions, splits, types and boxes of frames, some together up to a number of atoms."""
+    batches: list[tuple[np.ndarray, ...]] = []
+    group: list[Sample] = []
+    natoms = 0
+    for index in range(count):
+        if natoms < _ATOMS or index >= _FRAMES:
+            group.append(draw(index))
+            natoms += len(group[-1].coord)
+        if group and (index == count - 1 or sum(len(s.coord) for s in group) >= _ATOMS_AT_ONCE):
+            splits = np.cumsum([0, *(len(sample.coord) for sample in group)]).astype(np.int32)
+            joined = [np.concatenate([getattr(s, k) for s in group]) for k in ("coord", "atype", "box")]
+            batches.append((joined[0], splits, *joined[1:]))
+            group = []
+    return batches

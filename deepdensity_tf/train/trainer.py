@@ -13,7 +13,7 @@ import tensorflow as tf
 from deepdensity_tf.data.sampler import Sample, assemble
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch
-from deepdensity_tf.model.statistics import initialise_statistics
+from deepdensity_tf.model.statistics import initialise_statistics, representative_frames
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.display import Display
 from deepdensity_tf.train.schedule import LearningRate
@@ -23,9 +23,7 @@ from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Frames and points for the statistics taken before training.
-_STATISTICS_FRAMES = 16
-_STATISTICS_POINTS = 4000
+_STATISTICS_POINTS = 2000  # of each frame, for the statistics taken before training
 
 # Steps in a row without a gradient that can be used: the run is lost.
 _MOST_SKIPPED = 20
@@ -118,11 +116,14 @@ class Trainer:
         """Statistics of a fresh model."""
         rng = np.random.default_rng([self._run["seed"], 2])
         frames = self._data.frames
-        count = min(_STATISTICS_FRAMES, len(frames))
-        chosen = rng.choice(len(frames), count, replace=False)
+        chosen = representative_frames([frame.atype for frame in frames], rng)
         config = replace(self._data.sampling, numb_points=_STATISTICS_POINTS)
-        sample = assemble([frames[i] for i in chosen], config, rng.spawn(count))
-        initialise_statistics(self._state.model, sample)
+        seeds = rng.bit_generator.seed_seq.spawn(len(chosen))
+
+        def draw(index: int) -> Sample:
+            return assemble([frames[chosen[index]]], config, [np.random.default_rng(seeds[index])])
+
+        initialise_statistics(self._state.model, len(chosen), draw)
 
     def run(self) -> None:
         """Train until numb_steps, max_time or SIGTERM; the last state is saved.

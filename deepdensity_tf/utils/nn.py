@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from deepdensity_tf.utils.ops import grouped_matmul
+
 
 class Initializer:
     """Source of initial weights: one stream of random numbers a model.
@@ -63,7 +65,7 @@ class MLP(tf.Module):
 
 
 class LinearPerL(tf.Module):
-    """Mixes channels of equivariant features (n, nlm, nin), one matrix for each l."""
+    """Mixes channels of equivariant features (nlm, n, nin), one matrix for each l."""
 
     def __init__(self, init: Initializer, lmax: int, nin: int, nout: int):
         super().__init__()
@@ -71,21 +73,51 @@ class LinearPerL(tf.Module):
         self.weight = init.normal((lmax + 1, nin, nout), 1 / np.sqrt(nin), "weight")
 
     def __call__(self, features):
-        return tf.einsum("nka,kab->nkb", features, per_lm(self.weight, self._lmax, axis=0))
+        return tf.matmul(features, per_lm(self.weight, self._lmax))
 
 
-def per_lm(values, lmax: int, axis: int):
-    """Repeat what is given for each l for all its m, along `axis`."""
-    return tf.gather(values, np.repeat(np.arange(lmax + 1), _degeneracy(lmax)), axis=axis)
+class GroupedLinearPerL(tf.Module):
+    """Mixes channels of equivariant features (nlm, n, nin), one matrix for each type and l."""
+
+    def __init__(self, lmax: int, weight: tf.Variable):
+        super().__init__()
+        self._lmax = lmax
+        self.weight = weight  # (ntypes, lmax + 1, nin, nout)
+
+    def __call__(self, features, atype):
+        nin, nout = self.weight.shape[2:]
+        group = atype[None] * (self._lmax + 1) + per_lm(tf.range(self._lmax + 1), self._lmax)[:, None]
+        product = grouped_matmul(
+            tf.reshape(features, [-1, nin]),
+            tf.reshape(self.weight, [-1, nin, nout]),
+            tf.reshape(group, [-1]),
+        )
+        return tf.reshape(product, [(self._lmax + 1) ** 2, -1, nout])
+
+
+def per_lm(values, lmax: int):
+    """Repeat what is given for each l, along the first axis, for all its m."""
+    return tf.gather(values, np.repeat(np.arange(lmax + 1), degeneracy(lmax)))
 
 
 def norms_per_l(features, lmax: int):
-    """Squared norms of equivariant features (n, nlm, m) for each l: (n, lmax + 1, m)."""
-    membership = np.repeat(np.eye(lmax + 1), _degeneracy(lmax), axis=1)
-    return tf.einsum("lk,nkm->nlm", tf.constant(membership, features.dtype), features**2)
+    """Squared norms of equivariant features (nlm, n, m) for each l: (lmax + 1, n, m)."""
+    membership = np.repeat(np.eye(lmax + 1), degeneracy(lmax), axis=1)
+    return _of_first_axis(tf.constant(membership, features.dtype), features**2)
 
 
-def _degeneracy(lmax: int) -> np.ndarray:
+def _of_first_axis(matrix, features):
+    """A matrix (a, nlm) applied to features (nlm, n, m): (a, n, m)."""
+    shape = tf.shape(features)
+    product = tf.matmul(matrix, tf.reshape(features, [shape[0], -1]))
+    return tf.ensure_shape(
+        tf.reshape(product, [matrix.shape[0], shape[1], shape[2]]),
+        [matrix.shape[0], None, features.shape[2]],
+    )
+
+
+def degeneracy(lmax: int) -> np.ndarray:
+    """Number of m for each l, (lmax + 1,)."""
     return 2 * np.arange(lmax + 1) + 1
 
 
@@ -123,14 +155,30 @@ class SphereProduct(tf.Module):
         xyz = np.stack(np.broadcast_arrays(sin * np.cos(phi), sin * np.sin(phi), z[:, None]), -1)
         values = _linear_harmonics(lmax, xyz.reshape(-1, 3))
         weights = np.repeat(weight, len(phi)) / (2 * len(phi))
-        degeneracy = np.repeat(_degeneracy(lmax), _degeneracy(lmax))
-        back = values * weights[:, None] * degeneracy
+        back = values * weights[:, None] * np.repeat(degeneracy(lmax), degeneracy(lmax))
         self._values = tf.constant(values, dtype)
-        self._back = tf.constant(back, dtype)
+        self._back = tf.constant(back.T, dtype)
 
     def __call__(self, a, b):
-        """Product of features (n, nlm, m), channel by channel."""
-        on_sphere = tf.einsum("sk,nkm->nsm", self._values, a) * tf.einsum(
-            "sk,nkm->nsm", self._values, b
-        )
-        return tf.einsum("sk,nsm->nkm", self._back, on_sphere)
+        """Product of features (nlm, n, m), channel by channel."""
+        on_sphere = _of_first_axis(self._values, a) * _of_first_axis(self._values, b)
+        return _of_first_axis(self._back, on_sphere)
+
+
+class TypeEmbedding(tf.Module):
+    """A trained vector for each type of atom.
+
+    Types that need no more room than there is begin as unit vectors, all as far apart as each
+    other; more than that as random ones.
+    """
+
+    def __init__(self, init: Initializer, ntypes: int, size: int):
+        super().__init__()
+        if ntypes <= size:
+            self.vectors = init.variable(np.eye(ntypes, size) * np.sqrt(size), "type_embedding")
+        else:
+            self.vectors = init.normal((ntypes, size), 1.0, "type_embedding")
+
+    def __call__(self, atype):
+        """(natoms, size)."""
+        return tf.gather(self.vectors, atype)

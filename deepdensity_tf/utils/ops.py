@@ -309,6 +309,66 @@ def _density_inputs(batch, coef, radial):
     return {**{name: getattr(batch, name) for name in names}, "coef": coef, "radial": radial}
 
 
+def gather_messages(pairs, radial, rows, sent, tensors, lmax):
+    """Sums over the neighbours of each atom (op/messages.cc).
+
+    gathered[lm, i, k] = sum_j radial[ij, l, k] rows[ij, lm] sent[j, k]
+    + radial[ij, nl + l, k] rows[ij, 0] tensors[lm, j, k], the second term only with `tensors`.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of atoms, ordered by centre (descriptor/base.py).
+    radial : tf.Tensor
+        (npairs, (lmax + 1) nchannels), twice as many with `tensors`.
+    rows : tf.Tensor
+        (npairs, (lmax + 1)**2).
+    sent : tf.Tensor
+        (natoms, nchannels).
+    tensors : tf.Tensor or None
+        ((lmax + 1)**2, natoms, nchannels).
+
+    Returns
+    -------
+    tf.Tensor
+        ((lmax + 1)**2, natoms, nchannels).
+    """
+    nlm, nchannels = (lmax + 1) ** 2, sent.shape[-1]
+    passed = tensors is not None
+    gathered = library().dd_gather(
+        center=pairs.center,
+        atom=pairs.atom,
+        radial=radial,
+        rows=rows,
+        sent=sent,
+        tensors=tensors if passed else tf.zeros([0, 0, 0], sent.dtype),
+        lmax=lmax,
+        passed=passed,
+    )
+    return tf.ensure_shape(gathered, [nlm, None, nchannels])
+
+
+def grouped_matmul(x, weight, group):
+    """x[r] @ weight[group[r]] for every row r (op/grouped.cc).
+
+    Parameters
+    ----------
+    x : tf.Tensor
+        (n, nin).
+    weight : tf.Tensor
+        (ngroups, nin, nout); groups that no row asks for cost nothing.
+    group : tf.Tensor
+        (n,) int32.
+
+    Returns
+    -------
+    tf.Tensor
+        (n, nout).
+    """
+    product = library().dd_grouped_mat_mul(x=x, weight=weight, group=group)
+    return tf.ensure_shape(product, [None, weight.shape[2]])
+
+
 def table(x, type_index, coef, step):
     """Functions of a distance from a table of quintic pieces (op/table.cc).
 
@@ -366,3 +426,16 @@ def _expansion_gradient(op, grad):
     to_disp = library().dd_expansion_grad_disp(**arguments)
     to_coef = library().dd_expansion_grad_coef(**arguments)
     return to_disp, None, None, to_coef, None, None
+
+
+@tf.RegisterGradient("DdGather")
+def _gather_gradient(op, grad):
+    to_radial, to_rows, to_sent, to_tensors = library().dd_gather_grad(
+        grad, *op.inputs, lmax=op.get_attr("lmax"), passed=op.get_attr("passed")
+    )
+    return None, None, to_radial, to_rows, to_sent, to_tensors if op.get_attr("passed") else None
+
+
+@tf.RegisterGradient("DdGroupedMatMul")
+def _grouped_matmul_gradient(op, grad):
+    return *library().dd_grouped_mat_mul_grad(grad, *op.inputs), None

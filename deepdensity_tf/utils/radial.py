@@ -44,17 +44,18 @@ class RadialGrid:
         span = np.hypot(self.rcut, self.soft) - self.soft
         return self.nspline * (np.hypot(r, self.soft) - self.soft) / span
 
-    def values(self, r: np.ndarray) -> np.ndarray:
-        """All splines at distances r (n,): (n, nspline)."""
+    def design(self, r: np.ndarray):
+        """All splines at distances r (n,): sparse (n, nspline), at most four in a row."""
         from scipy.interpolate import BSpline
 
-        t = np.atleast_1d(self.stretched(r))
-        inside = t < self.nspline
+        # From the cut-off on, only splines that are left out here have values.
+        t = np.minimum(np.atleast_1d(self.stretched(r)), self.nspline)
         knots = np.arange(-3, self.nspline + 5, dtype=float)
-        matrix = np.zeros((len(t), self.nspline))
-        dense = BSpline.design_matrix(t[inside], knots, 3).toarray()
-        matrix[inside] = dense[:, : self.nspline]
-        return matrix
+        return BSpline.design_matrix(t, knots, 3)[:, : self.nspline]
+
+    def values(self, r: np.ndarray) -> np.ndarray:
+        """All splines at distances r (n,): (n, nspline)."""
+        return self.design(r).toarray()
 
     def integrals(self) -> np.ndarray:
         """Integral over space of each spline taken as a spherical function: (nspline,), Å^3."""
@@ -83,6 +84,9 @@ class RadialGrid:
         """
         coef = self.fit(function)
         r = (np.arange(2000) + 0.5) / 2000 * self.rcut
-        weight = r**2 * (r[1] - r[0])
-        _, triangle = np.linalg.qr(self.values(r) @ coef * np.sqrt(weight)[:, None])
-        return np.linalg.solve(triangle.T, coef.T)
+        weighted = self.values(r) * (r * np.sqrt(r[1] - r[0]))[:, None]
+        # Coordinates in which the splines are orthonormal. Householder's Q has orthonormal columns
+        # even where the functions are as good as dependent; the splines then complete it.
+        metric = np.linalg.cholesky(weighted.T @ weighted).T
+        q, _ = np.linalg.qr(metric @ coef)
+        return np.linalg.solve(metric, q).T
