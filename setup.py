@@ -26,7 +26,6 @@ FLAGS = [
     "-shared",
     "-pthread",
     "-fno-math-errno",
-    "-fopenmp-simd",
     "-fvisibility=hidden",
     "-static-libstdc++",
     "-static-libgcc",

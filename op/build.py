@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent
-FLAGS = "-std=c++17 -O3 -fPIC -pthread -fno-math-errno -fvisibility=hidden".split()
+FLAGS = "-std=c++17 -O3 -fPIC -pthread -fno-math-errno -fopenmp-simd -fvisibility=hidden".split()
 LINK = ["-shared", "-static-libstdc++", "-static-libgcc"]
 # What dispatch.cc asks the machine for.
 _AVX2 = "-mavx2 -mfma -mbmi -mbmi2"

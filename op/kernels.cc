@@ -141,12 +141,13 @@ template <class Work> void sum_over_images(const BlockView<double>& block, Group
 }  // namespace
 }  // namespace dd
 
+#include "atom_sums.h"
 #include "pair_sums.h"
 
 namespace dd {
 namespace {
 
-template <typename T> void table(const TableView<T>& table, const T* x, const int32_t* type, int64_t n, T* out) {
+template <typename T> void table(const TableView<T>& table, const T* x, int64_t n, T* out) {
   const int64_t nout = table.nout;
   for (int64_t i = 0; i < n; ++i) {
     const T scaled = x[i] / table.step, end = static_cast<T>(table.nintervals);
@@ -154,7 +155,7 @@ template <typename T> void table(const TableView<T>& table, const T* x, const in
     const int64_t whole = static_cast<int64_t>(place), last = table.nintervals - 1;
     const int64_t interval = whole < last ? whole : last;
     const T v = (place - static_cast<T>(interval)) * table.step;
-    const T* __restrict c = table.coef + (type[i] * table.nintervals + interval) * kTableTerms * nout;
+    const T* __restrict c = table.coef + interval * kTableTerms * nout;
     T* __restrict y = out + i * nout;
     for (int64_t k = 0; k < nout; ++k) {
       T value = c[(kTableTerms - 1) * nout + k];
@@ -165,7 +166,9 @@ template <typename T> void table(const TableView<T>& table, const T* x, const in
 }
 
 template <typename T> constexpr KernelsOf<T> all_of() {
-  return {&sum_over_images<Values>, &sum_over_images<Gradients>, &sum_pairs<T>, &coef_gradient<T>, &table<T>};
+  return {&sum_over_images<Values>, &sum_over_images<Gradients>, &sum_pairs<T>,      &coef_gradient<T>,
+          &table<T>,                &gather<T>,                   &pull_pairs<T>,     &pull_atom<T>,
+          &grouped<T>,              &grouped_grad_x<T>,           &grouped_grad_weight<T>};
 }
 
 }  // namespace

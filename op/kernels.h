@@ -75,11 +75,30 @@ template <typename T> struct PairsView {
 };
 
 template <typename T> struct TableView {
-  const T* coef;  // (ntypes, nintervals, kTableTerms, nout)
-  int64_t ntypes, nintervals, nout;
+  const T* coef;  // (nintervals, kTableTerms, nout)
+  int64_t nintervals, nout;
   T step;
 };
 constexpr int kTableTerms = 6;
+
+// Pairs of atoms, by the first one, and what the second sends to it (messages.cc).
+template <typename T> struct MessagesView {
+  int64_t npairs, natoms;
+  int nl, nchannels;
+  bool passed;  // with tensors of the atoms that send
+  const int32_t *center, *atom;
+  const T *radial, *rows, *sent, *tensors;
+
+  int nlm() const { return nl * nl; }
+  int64_t width() const { return int64_t{nl} * nchannels * (passed ? 2 : 1); }
+};
+
+// Rows with a matrix for each group of them (grouped.cc).
+template <typename T> struct GroupedView {
+  int64_t nrows, ngroups, nin, nout;
+  const T *x, *weight;
+  const int32_t* group;
+};
 
 template <typename T> struct KernelsOf {
   // Sums over the images of a block: channels, or the gradient of the first one (width 3).
@@ -90,7 +109,19 @@ template <typename T> struct KernelsOf {
   // Adds to the gradient of one atom's coefficients the share of its pairs, listed in order.
   void (*coef_gradient)(const PairsView<T>&, const double* grad, const int32_t* pairs, int64_t npairs, T* out);
   // Values (n, nout) of a table.
-  void (*table)(const TableView<T>&, const T* x, const int32_t* type, int64_t n, T* out);
+  void (*table)(const TableView<T>&, const T* x, int64_t n, T* out);
+  // Sums (nlm, nchannels) of the messages of the pairs [begin, end), all of one atom.
+  void (*gather)(const MessagesView<T>&, int64_t begin, int64_t end, T* sum);
+  // Gradients of the weights and rows of the pairs [begin, end), from that of the sums (nlm, natoms, nchannels).
+  void (*pull_pairs)(const MessagesView<T>&, const T* grad, int64_t begin, int64_t end, T* radial, T* rows);
+  // Adds to the gradients of what one atom sends, from its pairs; those of tensors for each lm are `stride` apart.
+  void (*pull_atom)(const MessagesView<T>&, const T* grad, const int32_t* pairs, int64_t npairs, T* sent, T* tensors,
+                    int64_t stride);
+  // Products (nrows, nout) of the rows [begin, end); gradients of these rows; and, added to it, that of the
+  // rows [begin, end) of all matrices.
+  void (*grouped)(const GroupedView<T>&, int64_t begin, int64_t end, T* out);
+  void (*grouped_grad_x)(const GroupedView<T>&, const T* grad, int64_t begin, int64_t end, T* out);
+  void (*grouped_grad_weight)(const GroupedView<T>&, const T* grad, int64_t begin, int64_t end, T* out);
 };
 
 struct Kernels {

@@ -88,6 +88,15 @@ def small_system(tmp_path):
     return write_small_system(tmp_path / "data")
 
 
+def completed_model(**changes) -> dict:
+    """The `model` section of the small input with changes, completed."""
+    from deepdensity_tf.utils.argcheck import complete_input
+
+    data = copy.deepcopy(SMALL_INPUT)
+    data["model"].update(changes)
+    return complete_input(data)["model"]
+
+
 @pytest.fixture(scope="session")
 def make_frozen(tmp_path_factory):
     """Factory: the file of a frozen model with random weights, for changes to the small input.

@@ -67,7 +67,7 @@ def compress(
     if step is not None and not 0 < step <= model.rcut:
         raise InputError(f"step is {step} Å, expected more than 0 and at most {model.rcut} Å")
     scopes = sorted(n.removesuffix("/values") for n in names if _is_embedding(n))
-    nets = [_Net(graph_def, scope, model) for scope in scopes]
+    nets = [_Net(graph_def, scope, model.rcut) for scope in scopes]
     step, errors = _choose_step(nets, step, tolerance)
     for net in nets:
         _put_table(graph_def, net, step)
@@ -103,11 +103,10 @@ def _is_embedding(name: str) -> bool:
 
 
 class _Net:
-    """An embedding net of a frozen graph, as a function of distance and pair of types."""
+    """An embedding net of a frozen graph, as a function of the distance."""
 
-    def __init__(self, graph_def: tf.compat.v1.GraphDef, scope: str, model: DeepDensity):
-        self.scope, self.rcut = scope, model.rcut
-        self.ntypes = len(model.type_map) ** 2
+    def __init__(self, graph_def: tf.compat.v1.GraphDef, scope: str, rcut: float):
+        self.scope, self.rcut = scope, rcut
         graph = tf.Graph()
         with graph.as_default():
             part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [f"{scope}/values"])
@@ -116,36 +115,25 @@ class _Net:
         self.dtype = graph.get_tensor_by_name(f"{scope}/distance:0").dtype.as_numpy_dtype
 
     def values(self, distance: np.ndarray) -> np.ndarray:
-        """(ntypes, n, nout) float64 at distances (n,) in Å."""
-        return np.array(
-            [
-                self._session.run(
-                    f"{self.scope}/values:0",
-                    {
-                        f"{self.scope}/distance:0": distance.astype(self.dtype),
-                        f"{self.scope}/type_pair:0": np.full(len(distance), k, np.int32),
-                    },
-                )
-                for k in range(self.ntypes)
-            ],
-            dtype=np.float64,
-        )
+        """(n, nout) float64 at distances (n,) in Å."""
+        feed = {f"{self.scope}/distance:0": distance.astype(self.dtype)}
+        return self._session.run(f"{self.scope}/values:0", feed).astype(np.float64)
 
     def table(self, step: float) -> np.ndarray:
-        """Coefficients (ntypes, nintervals, 6, nout) of the interpolating quintic spline."""
+        """Coefficients (nintervals, 6, nout) of the interpolating quintic spline."""
         from scipy.interpolate import make_interp_spline
 
         knots = step * np.arange(max(_TERMS, int(np.ceil(self.rcut / step))) + 1)
-        spline = make_interp_spline(knots, self.values(knots), k=_TERMS - 1, axis=1)
+        spline = make_interp_spline(knots, self.values(knots), k=_TERMS - 1)
         terms = [spline(knots[:-1], nu=k) / factorial(k) for k in range(_TERMS)]
-        return np.stack(terms, 2)
+        return np.stack(terms, 1)
 
     def error(self, step: float) -> float:
         """Largest error of the table half-way between knots, relative to the largest value."""
         coef = self.table(step)
-        middles = step * (np.arange(coef.shape[1]) + 0.5)
+        middles = step * (np.arange(len(coef)) + 0.5)
         exact = self.values(middles)
-        found = np.einsum("tiko,k->tio", coef, (0.5 * step) ** np.arange(_TERMS))
+        found = np.einsum("iko,k->io", coef, (0.5 * step) ** np.arange(_TERMS))
         return float(np.abs(found - exact).max() / np.abs(exact).max())
 
 
@@ -170,7 +158,7 @@ def _put_table(graph_def: tf.compat.v1.GraphDef, net: _Net, step: float) -> None
     graph_def.node.extend(constants(table))
     (node,) = [node for node in graph_def.node if node.name == f"{net.scope}/values"]
     node.op = "DdTable"
-    inputs = ("distance", "type_pair", "table", "step")
+    inputs = ("distance", "table", "step")
     node.input[:] = [f"{net.scope}/{name}" for name in inputs]
 
 

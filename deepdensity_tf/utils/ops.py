@@ -369,15 +369,15 @@ def grouped_matmul(x, weight, group):
     return tf.ensure_shape(product, [None, weight.shape[2]])
 
 
-def table(x, type_index, coef, step):
+def table(x, coef, step):
     """Functions of a distance from a table of quintic pieces (op/table.cc).
 
     Parameters
     ----------
-    x, type_index : tf.Tensor
-        (n,) float32 or float64, Å, and (n,) int32.
+    x : tf.Tensor
+        (n,) float32 or float64, Å.
     coef : tf.Tensor
-        (ntypes, nintervals, 6, nout): coefficients of the powers of x within an interval.
+        (nintervals, 6, nout): coefficients of the powers of x within an interval.
     step : float
         Width of an interval, Å.
 
@@ -387,7 +387,7 @@ def table(x, type_index, coef, step):
         (n, nout). It has no gradient.
     """
     step = tf.convert_to_tensor(step, tf.float64)
-    return library().dd_table(x=x, type=type_index, table=coef, step=step)
+    return library().dd_table(x=x, table=coef, step=step)
 
 
 @tf.RegisterGradient("DdNeighborList")

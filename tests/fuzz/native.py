@@ -80,6 +80,7 @@ class Calls:
     def any(self) -> str:
         """Call one op; its name."""
         names = ("neighbor_list", "env_mat", "harmonics", "expansion", "density", "table")
+        names += ("gather", "grouped")
         names += ("grid_parts", "extreme")
         name = names[self.rng.integers(len(names))]
         getattr(self, f"_{name}")()
@@ -266,14 +267,54 @@ class Calls:
             )
 
     def _table(self) -> None:
-        nrows, ntypes, pieces, nout = (int(n) for n in self.rng.integers([0] * 4, [60, 4, 9, 5]))
-        dtype = ("float32", "float64")[self.rng.integers(2)]
+        nrows, pieces, nout = (int(n) for n in self.rng.integers([0] * 3, [60, 9, 5]))
+        dtype = self._dtype()
         self._ops.dd_table(
             x=self._floats([nrows]).astype(dtype),
-            type=self._integers(0, ntypes, nrows),
-            table=self.rng.normal(size=self._shape([ntypes, pieces, 6, nout])).astype(dtype),
+            table=self.rng.normal(size=self._shape([pieces, 6, nout])).astype(dtype),
             step=self._number(),
         )
+
+    def _gather(self) -> None:
+        npairs, natoms, nchannels, lmax = (int(n) for n in self.rng.integers(0, [50, 9, 9, 5]))
+        passed, dtype = bool(self.rng.integers(2)), self._dtype()
+        width = (lmax + 1) * nchannels * (2 if passed else 1)
+        center = self._integers(0, natoms, npairs)
+        arguments = {
+            "center": self._np.sort(center) if self.rng.integers(5) else center,
+            "atom": self._integers(0, natoms, npairs),
+        }
+        shapes = {
+            "radial": [npairs, width],
+            "rows": [npairs, (lmax + 1) ** 2],
+            "sent": [natoms, nchannels],
+            "tensors": [(lmax + 1) ** 2, natoms, nchannels],
+        }
+        for name, shape in shapes.items():
+            arguments[name] = self.rng.normal(size=self._shape(shape)).astype(dtype)
+        attributes = {"lmax": lmax, "passed": passed}
+        if self.rng.integers(2):
+            self._ops.dd_gather(**arguments, **attributes)
+        else:
+            grad = self.rng.normal(size=self._shape(shapes["tensors"])).astype(dtype)
+            self._ops.dd_gather_grad(grad=grad, **arguments, **attributes)
+
+    def _grouped(self) -> None:
+        nrows, ngroups, nin, nout = (int(n) for n in self.rng.integers(0, [60, 5, 9, 9]))
+        dtype = self._dtype()
+        arguments = {
+            "x": self.rng.normal(size=self._shape([nrows, nin])).astype(dtype),
+            "weight": self.rng.normal(size=self._shape([ngroups, nin, nout])).astype(dtype),
+            "group": self._integers(0, ngroups, nrows),
+        }
+        if self.rng.integers(2):
+            self._ops.dd_grouped_mat_mul(**arguments)
+        else:
+            grad = self.rng.normal(size=self._shape([nrows, nout])).astype(dtype)
+            self._ops.dd_grouped_mat_mul_grad(grad=grad, **arguments)
+
+    def _dtype(self) -> str:
+        return ("float32", "float64")[self.rng.integers(2)]
 
 
 def fuzz(library: str, seconds: float, seed: int) -> Counter:

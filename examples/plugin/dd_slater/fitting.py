@@ -39,11 +39,11 @@ class Slater(tf.Module):
 
     def __init__(self, config: dict, context: FittingContext):
         super().__init__()
-        init, self._lmax, self._ntypes = context.init, context.lmax, context.ntypes
+        init, self._lmax = context.init, context.lmax
         self._shape = [context.ndensity, len(config["zeta"])]
         nout = context.ndensity * len(config["zeta"])
         self._linear = LinearPerL(init, context.lmax, context.nchannels, nout)
-        nin = context.nscalars + context.ntypes
+        nin = context.nscalars + context.tebd_dim
         self._gates = MLP(init, nin, config["neuron"], nout * (context.lmax + 2))
         zeta = np.array(config["zeta"])
         # A table on the splines of the model: the native op does the rest.
@@ -51,19 +51,19 @@ class Slater(tf.Module):
             context.grid.orthonormal(lambda r, power=power: _slater(r[:, None], power, zeta))
             for power in range(context.lmax + 1)
         ]
-        self._table = per_lm(tf.constant(np.array(tables), init.dtype), context.lmax, axis=0)
+        self._table = per_lm(tf.constant(np.array(tables), init.dtype), context.lmax)
 
-    def coefficients(self, features, atype):
+    def coefficients(self, features, species):
         """(natoms, ndensity, nspline, nlm)."""
-        one_hot = tf.one_hot(atype, self._ntypes, dtype=features.scalars.dtype)
-        gates = self._gates(tf.concat([features.scalars, one_hot], 1))
+        gates = self._gates(tf.concat([features.scalars, species.vector], 1))
         gates = tf.reshape(gates, [-1, self._lmax + 2, self._shape[0] * self._shape[1]])
-        coef = self._linear(features.tensors) * per_lm(gates[:, 1:], self._lmax, axis=1)
-        coef = tf.concat([coef[:, :1] + gates[:, :1], coef[:, 1:]], 1)
-        coef = tf.reshape(coef, [-1, (self._lmax + 1) ** 2, *self._shape])
-        return tf.einsum("nkcq,kqs->ncsk", coef, self._table)
+        gates = tf.transpose(gates, [1, 0, 2])
+        coef = self._linear(features.tensors) * per_lm(gates[1:], self._lmax)
+        coef = tf.concat([coef[:1] + gates[:1], coef[1:]], 0)
+        coef = tf.reshape(coef, [(self._lmax + 1) ** 2, -1, *self._shape])
+        return tf.einsum("kncq,kqs->ncsk", coef, self._table)
 
-    def contributions(self, features, atype, pairs):
+    def contributions(self, features, species, pairs):
         """None: the coefficients say all."""
         return None
 
