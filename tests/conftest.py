@@ -90,7 +90,7 @@ def small_system(tmp_path):
 
 def completed_model(**changes) -> dict:
     """The `model` section of the small input with changes, completed."""
-    from deepdensity_tf.utils.argcheck import complete_input
+    from deepdensity_tf.schema import complete_input
 
     data = copy.deepcopy(SMALL_INPUT)
     data["model"].update(changes)

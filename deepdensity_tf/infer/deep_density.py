@@ -55,6 +55,8 @@ class DeepDensity:
     baseline : np.ndarray or None
         Spline coefficients (ntypes, nspline) of the atomic densities the nets start from (see
         utils.radial); None in models that do not carry them.
+    elements_seen : np.ndarray
+        (ntypes, 2) atoms and frames of each element in the training data; zeros where not known.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class DeepDensity:
         self.has_electrons = "o_electrons" in operations
         stored = "model_attr/baseline" in operations
         self.baseline = self._attribute("model_attr/baseline") if stored else None
+        self.elements_seen = self._elements_seen(operations)
         # What points need of the atoms; a model without a net for each pair needs the table alone.
         self._atom_tensors = [f"{name}:0" for name in _ATOM_STATE if name in operations]
         self._max_pairs = max_pairs or int(self._number("model_attr/max_pairs"))
@@ -292,11 +295,22 @@ class DeepDensity:
                 f"atype holds {atype.min()} to {atype.max()}, "
                 f"expected 0 to {len(self.type_map) - 1}"
             )
+        self._refuse_unseen(atype)
         cell = np.zeros(9) if box is None else _array(box, "box", (-1,))
         if cell.size not in (9, 9 * len(coord)):
             raise InputError(f"box has {cell.size} numbers, expected 9 or 9 for each frame")
         cell = np.broadcast_to(cell.reshape(-1, 9), (len(coord), 9))
         return {"t_coord:0": coord, "t_type:0": atype, "t_box:0": cell}
+
+    def _refuse_unseen(self, atype: np.ndarray) -> None:
+        """No model knows an element of its type map that no training frame held."""
+        unseen = [self.type_map[t] for t in np.unique(atype) if not self.elements_seen[t, 0]]
+        if unseen and self.elements_seen.any():
+            known = [e for e, seen in zip(self.type_map, self.elements_seen, strict=True) if seen[0]]
+            raise InputError(
+                f"{self._file}: found {' '.join(unseen)} in the structure; they are in the "
+                f"model's type_map but were in none of its training data, which held {' '.join(known)}"
+            )
 
     def _atom_state(self, frame: dict, nchunks: int) -> dict[str, np.ndarray]:
         """What chunks of points share, computed once; a single chunk needs it not apart."""
@@ -349,6 +363,16 @@ class DeepDensity:
             raise InputError(
                 f"{self._file}: {name} cannot be read ({ops.own_message(error)})"
             ) from None
+
+    def _elements_seen(self, operations) -> np.ndarray:
+        """Atoms and frames of each type in the training data, (ntypes, 2); zeros where not known."""
+        name, shape = "model_attr/elements_seen", (len(self.type_map), 2)
+        if name not in operations:
+            return np.zeros(shape, np.int64)
+        seen = np.asarray(self._attribute(name))
+        if seen.shape != shape or seen.dtype != np.int64:
+            raise InputError(f"{self._file}: {name} is damaged, expected counts of shape {shape}")
+        return seen
 
     def _text(self, name: str) -> str:
         value = self._attribute(name)

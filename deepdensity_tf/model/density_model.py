@@ -85,6 +85,8 @@ class DensityModel(tf.Module):
         shape = (ntypes, self.ndensity, self.grid.nspline)
         self.baseline = tf.Variable(np.zeros(shape), dtype=tf.float64, trainable=False)
         self.scale = tf.Variable(np.ones(self.ndensity), dtype=tf.float64, trainable=False)
+        # Atoms, and frames that hold them, of each type in the training data.
+        self.seen = tf.Variable(np.zeros((ntypes, 2), np.int64), trainable=False)
 
     @property
     def nparameters(self) -> int:

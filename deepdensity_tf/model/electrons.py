@@ -11,7 +11,8 @@ from deepdensity_tf.descriptor import Species
 from deepdensity_tf.utils.nn import Dense, Initializer
 from deepdensity_tf.utils.radial import RadialGrid
 
-_WIDTHS = (0.12, 0.2, 0.3, 0.42)  # of the Gaussians that carry the missing charge, in rcut_point
+# The missing charge is carried by (1 - r^2 / rcut^2)^p: two continuous derivatives at the cut-off.
+_POWERS = (3, 6, 12, 24)
 _LOGIT = 4.0  # shares of two atoms differ at most by exp(2 x 4)
 
 
@@ -20,7 +21,7 @@ class MissingCharge(tf.Module):
 
     The missing charge of a frame is shared among its atoms in proportion to positive weights
     learned from their scalars; each atom carries its share as a spherical function of unit
-    integral, a mixture of Gaussians learned for its type. Nothing is rescaled: a density that has
+    integral, a mixture of narrow and wide ones learned for its type. Nothing is rescaled: a density that has
     its electrons stays as it is, and one of no or negative charge is mended all the same.
 
     Parameters
@@ -44,13 +45,12 @@ class MissingCharge(tf.Module):
         init: Initializer,
     ):
         super().__init__()
-        widths = np.array(_WIDTHS) * grid.rcut
-        functions = grid.fit(lambda r: np.exp(-0.5 * (r[:, None] / widths) ** 2)).T
+        functions = grid.fit(lambda r: (1 - (r[:, None] / grid.rcut) ** 2) ** np.array(_POWERS)).T
         functions /= (functions @ grid.integrals())[:, None]
         self._valence = tf.constant(valence, tf.float64)
-        self._functions = tf.constant(functions)  # (nwidths, nspline), of unit integral
+        self._functions = tf.constant(functions)  # (npowers, nspline), of unit integral
         self._share = Dense(init, nscalars + tebd_dim, 1, scale=0.1)
-        self._mixture = init.variable(np.zeros((len(valence), len(widths))), "mixture")
+        self._mixture = init.variable(np.zeros((len(valence), len(_POWERS))), "mixture")
 
     def __call__(self, electrons, scalars, species: Species, frame, nframes):
         """Spline coefficients to add to each atom's spherical density: (natoms, nspline) float64.

@@ -175,6 +175,7 @@ def _attributes(model: DensityModel, script: dict, data_checksum: str) -> dict:
         "model_attr/package_version": __version__,
         "model_attr/nparameters": model.nparameters,
         "model_attr/baseline": model.baseline.numpy()[:, 0],  # (ntypes, nspline)
+        "model_attr/elements_seen": model.seen.numpy(),  # (ntypes, 2), atoms and frames
         "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_FUSED,
         "train_attr/training_script": json.dumps(script),
         "train_attr/data_checksum": data_checksum,

@@ -69,9 +69,16 @@ def representative_frames(
     return chosen
 
 
-def initialise_statistics(
-    model: DensityModel, count: int, draw: Callable[[int], Sample]
-) -> None:
+def element_counts(types: Sequence[np.ndarray], ntypes: int) -> np.ndarray:
+    """Atoms, and frames that hold them, of each type: (ntypes, 2) int64, from the types of each frame."""
+    counts = np.zeros((ntypes, 2), np.int64)
+    for atype in types:
+        of_frame = np.bincount(atype, minlength=ntypes)
+        counts += np.stack([of_frame, of_frame > 0], 1)
+    return counts
+
+
+def initialise_statistics(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
     """Set baseline, density scale and feature scales of a fresh model.
 
     Parameters

@@ -13,7 +13,11 @@ import tensorflow as tf
 from deepdensity_tf.data.sampler import Sample, assemble
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch
-from deepdensity_tf.model.statistics import initialise_statistics, representative_frames
+from deepdensity_tf.model.statistics import (
+    element_counts,
+    initialise_statistics,
+    representative_frames,
+)
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.display import Display
 from deepdensity_tf.train.schedule import LearningRate
@@ -123,7 +127,9 @@ class Trainer:
         def draw(index: int) -> Sample:
             return assemble([frames[chosen[index]]], config, [np.random.default_rng(seeds[index])])
 
-        initialise_statistics(self._state.model, len(chosen), draw)
+        model = self._state.model
+        model.seen.assign(element_counts([frame.atype for frame in frames], len(model.type_map)))
+        initialise_statistics(model, len(chosen), draw)
 
     def run(self) -> None:
         """Train until numb_steps, max_time or SIGTERM; the last state is saved.

@@ -128,6 +128,21 @@ Model::Model(const std::string& path) : path_(path), session_(path) {
   box_ = session_.tensor("t_box", TF_DOUBLE);
   point_ = session_.tensor("t_point", TF_DOUBLE);
   for (const char* name : {"o_density", "o_density_grad"}) session_.tensor(name, TF_DOUBLE);
+  read_seen();
+}
+
+// Which types the training data held; models of older versions do not say.
+void Model::read_seen() {
+  const char* name = "model_attr/elements_seen";
+  seen_.assign(type_map_.size(), true);
+  if (!session_.has(name)) return;
+  const Tensor counts = std::move(session_.run({session_.tensor(name, TF_INT64)}, {})[0]);
+  if (TF_TensorElementCount(counts.get()) != static_cast<int64_t>(2 * seen_.size()))
+    throw BadModel(path_ + ": " + name + " is damaged");
+  const auto* atoms = static_cast<const int64_t*>(TF_TensorData(counts.get()));
+  bool any = false;
+  for (size_t t = 0; t < seen_.size(); ++t) any |= (seen_[t] = atoms[2 * t] > 0);
+  if (!any) seen_.assign(type_map_.size(), true);
 }
 
 int32_t Model::type_of(const std::string& element) const {
@@ -140,6 +155,10 @@ int32_t Model::type_of(const std::string& element) const {
 
 Model::Frame Model::frame(const DD_Structure& structure) const {
   check_structure(structure, type_map_.size());
+  for (int64_t i = 0; i < structure.natoms; ++i)
+    if (!seen_[structure.atype[i]])
+      throw InvalidArgument(path_ + ": found " + type_map_[structure.atype[i]] +
+                            " in the structure, which is in the model's type map but was in none of its training data");
   static const double no_box[9] = {};
   Frame frame;
   frame.coord = copied_tensor(structure.coord, {1, structure.natoms, 3});

@@ -41,6 +41,7 @@ class Model {
  private:
   struct Frame;  // tensors of a checked structure
 
+  void read_seen();
   Frame frame(const DD_Structure& structure) const;
   std::vector<Tensor> add_atom_state(Feeds* feeds) const;
   int64_t run_into(TF_Output fetch, const Feeds& feeds, int64_t room, double* out) const;
@@ -51,6 +52,7 @@ class Model {
   std::string path_;
   Session session_;
   std::vector<std::string> type_map_;
+  std::vector<bool> seen_;
   double rcut_, rcut_point_;
   int32_t max_pairs_;
   std::vector<TF_Output> atom_state_;

@@ -242,3 +242,21 @@ def test_electrons_without_an_integral(load, make_frozen):
     model = load(make_frozen(fitting_net={"type": "pair", "neuron": [8]}))
     assert model.eval_electrons(Structure(COORD, ATYPE))[0] == INVALID_ARGUMENT
     assert "has no exact integral" in model.error()
+
+
+@pytest.mark.parametrize("seen, refused", [([[5, 2], [0, 0]], True), ([[0, 0], [0, 0]], False)])
+def test_elements_that_no_training_held(load, frozen_model, tmp_path, seen, refused):
+    """Refused by Python and C alike; a model that does not know what it has seen takes all."""
+    path = tmp_path / "model.pb"
+    path.write_bytes(with_value(frozen_model, "model_attr/elements_seen", np.array(seen)))
+    in_c, in_python = load(path), DeepDensity(path)
+    message = "found H in the structure"
+    status, out = in_c.eval(Structure(COORD, ATYPE), POINT)
+    if refused:
+        assert status == INVALID_ARGUMENT and message in in_c.error()
+        with pytest.raises(InputError, match=f"{message}; .* held C$"):
+            in_python.eval(COORD, None, ATYPE, POINT)
+    else:
+        assert status == OK
+        np.testing.assert_allclose(in_python.eval(COORD, None, ATYPE, POINT), out, rtol=1e-12)
+    assert in_c.eval(Structure(COORD, [0, 0]), POINT)[0] == OK
