@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 # As DeePMD-kit calls them.
-ATTRIBUTES = ("type-map", "descriptor", "fitting-net", "size")
+ATTRIBUTES = ("type-map", "descriptor", "fitting-net", "size", "observed-type")
 
 
 def add_parser(subparsers) -> None:
@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
         "rcut_point": model.rcut_point,
         "model_type": model.model_type,
         "model_version": model.model_version,
+        "observed": _observed(model),
         **model.info,
     }
     if args.attributes:
@@ -67,6 +68,12 @@ def run(args: argparse.Namespace) -> None:
         print(f"\n{yaml.safe_dump(model.training_script, sort_keys=False)}", end="")
 
 
+def _observed(model) -> dict[str, dict[str, int]]:
+    """Atoms, and frames that hold them, of each element of the training data; empty if not known."""
+    counts = zip(model.type_map, model.elements_seen.tolist(), strict=True)
+    return {name: {"atoms": n, "frames": m} for name, (n, m) in counts if n}
+
+
 def _attributes(facts: dict, script: dict, names: list[str]) -> dict:
     """What was asked for by name."""
     values = {
@@ -74,6 +81,7 @@ def _attributes(facts: dict, script: dict, names: list[str]) -> dict:
         "descriptor": script["model"]["descriptor"],
         "fitting-net": script["model"]["fitting_net"],
         "size": facts.get("nparameters"),
+        "observed-type": facts["observed"],
     }
     return {name: values[name] for name in names}
 
@@ -95,6 +103,9 @@ def _describe(facts: dict, script: dict) -> str:
         "fitting type": facts["model_type"],
         "graph version": facts["model_version"],
     }
+    if facts["observed"]:
+        observed = (f"{e} {n['atoms']} ({n['frames']})" for e, n in facts["observed"].items())
+        lines["atoms trained on (frames)"] = ", ".join(observed)
     if "nparameters" in facts:
         lines["parameters"] = f"{facts['nparameters']:,}"
     if "package_version" in facts:
