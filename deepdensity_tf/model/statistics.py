@@ -7,7 +7,7 @@ sums are kept (moments, normal equations), never points or features of all frame
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -20,9 +20,7 @@ from deepdensity_tf.utils.scale import MomentTape, Scale
 
 log = logging.getLogger(__name__)
 
-_FRAMES = 64  # drawn at random; more where a type would have too few
-_FRAMES_OF_TYPE = 4
-_ATOMS = 2000  # of the frames whose features are measured, and more where a type needs it
+_ATOMS = 2000  # of the frames whose features are measured
 _ATOMS_AT_ONCE = 200
 _FEW_ATOMS = 10
 # The spin scale is at least this share of the density's: frames may happen to be closed-shell.
@@ -34,48 +32,6 @@ _ATOM_SIGNATURE = (
     tf.TensorSpec([None], tf.int32),
     tf.TensorSpec([None, 9], tf.float64),
 )
-
-
-def representative_frames(
-    types: Sequence[np.ndarray], rng: np.random.Generator, count: int = _FRAMES
-) -> list[int]:
-    """Indices of frames that stand for all: random ones, and enough of every type of atom.
-
-    Parameters
-    ----------
-    types : Sequence of np.ndarray
-        Types of the atoms of each frame.
-    rng : np.random.Generator
-        Source of randomness.
-    count : int
-        Frames to draw whatever is in them.
-
-    Returns
-    -------
-    list of int
-        `count` frames or all there are, and further ones until each type stands in four of the
-        frames chosen or in all that hold it.
-    """
-    order = rng.permutation(len(types))
-    chosen: list[int] = []
-    holding: dict[int, int] = {}
-    for index in order:
-        present = np.unique(types[index])
-        needed = any(holding.get(int(t), 0) < _FRAMES_OF_TYPE for t in present)
-        if len(chosen) < count or needed:
-            chosen.append(int(index))
-            for t in present:
-                holding[int(t)] = holding.get(int(t), 0) + 1
-    return chosen
-
-
-def element_counts(types: Sequence[np.ndarray], ntypes: int) -> np.ndarray:
-    """Atoms, and frames that hold them, of each type: (ntypes, 2) int64, from the types of each frame."""
-    counts = np.zeros((ntypes, 2), np.int64)
-    for atype in types:
-        of_frame = np.bincount(atype, minlength=ntypes)
-        counts += np.stack([of_frame, of_frame > 0], 1)
-    return counts
 
 
 def initialise_statistics(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
@@ -183,7 +139,7 @@ def _atoms_of_frames(count: int, draw: Callable[[int], Sample]) -> list[tuple[np
     group: list[Sample] = []
     natoms = 0
     for index in range(count):
-        if natoms < _ATOMS or index >= _FRAMES:
+        if natoms < _ATOMS:
             group.append(draw(index))
             natoms += len(group[-1].coord)
         if group and (index == count - 1 or sum(len(s.coord) for s in group) >= _ATOMS_AT_ONCE):

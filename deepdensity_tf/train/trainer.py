@@ -10,14 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
+from deepdensity_tf.data.frames import frames_of_all_elements, type_counts
 from deepdensity_tf.data.sampler import Sample, assemble
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch
-from deepdensity_tf.model.statistics import (
-    element_counts,
-    initialise_statistics,
-    representative_frames,
-)
+from deepdensity_tf.model.statistics import initialise_statistics
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.display import Display
 from deepdensity_tf.train.schedule import LearningRate
@@ -27,7 +24,8 @@ from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
-_STATISTICS_POINTS = 2000  # of each frame, for the statistics taken before training
+# For the statistics taken before training: frames, those of each element, points of a frame.
+_STATISTICS_FRAMES, _STATISTICS_EACH, _STATISTICS_POINTS = 64, 4, 2000
 
 # Steps in a row without a gradient that can be used: the run is lost.
 _MOST_SKIPPED = 20
@@ -120,7 +118,9 @@ class Trainer:
         """Statistics of a fresh model."""
         rng = np.random.default_rng([self._run["seed"], 2])
         frames = self._data.frames
-        chosen = representative_frames([frame.atype for frame in frames], rng)
+        counts = type_counts(frames)
+        chosen = frames_of_all_elements(counts, _STATISTICS_EACH, _STATISTICS_FRAMES, rng)
+        chosen = rng.permutation(chosen)
         config = replace(self._data.sampling, numb_points=_STATISTICS_POINTS)
         seeds = rng.bit_generator.seed_seq.spawn(len(chosen))
 
@@ -128,7 +128,7 @@ class Trainer:
             return assemble([frames[chosen[index]]], config, [np.random.default_rng(seeds[index])])
 
         model = self._state.model
-        model.seen.assign(element_counts([frame.atype for frame in frames], len(model.type_map)))
+        model.seen.assign(np.stack([counts.sum(0), (counts > 0).sum(0)], 1))
         initialise_statistics(model, len(chosen), draw)
 
     def run(self) -> None:

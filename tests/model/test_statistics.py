@@ -7,11 +7,7 @@ from ase.build import bulk
 
 from deepdensity_tf.data.sampler import Sample
 from deepdensity_tf.model import Batch, DensityModel
-from deepdensity_tf.model.statistics import (
-    fit_baseline,
-    initialise_statistics,
-    representative_frames,
-)
+from deepdensity_tf.model.statistics import fit_baseline, initialise_statistics
 from deepdensity_tf.utils.radial import RadialGrid
 from deepdensity_tf.utils.scale import Scale, ScaleTensors
 from tests.conftest import completed_model
@@ -49,6 +45,7 @@ def sample(coord, box, atype, density=None, npoints=300, seed=0):
         density=density,
         weight=np.full(npoints, 1 / npoints),
         volume=np.ones(1),
+        electrons=np.zeros(1),
     )
 
 
@@ -73,20 +70,6 @@ def density_of(model, frame: Sample, points=None):
     if points is not None:
         batch = batch._replace(point=tf.constant(points))
     return model(batch).numpy()[:, 0]
-
-
-def test_frames_cover_rare_types():
-    types = [np.array([0, 0, 1])] * 5000
-    for index in (17, 3000):
-        types[index] = np.array([0, 2])
-    types[4999] = np.array([3])
-    chosen = representative_frames(types, np.random.default_rng(0))
-    assert {17, 3000, 4999} <= set(chosen)
-    assert 64 <= len(chosen) <= 64 + 3 and len(set(chosen)) == len(chosen)
-
-
-def test_few_frames_are_all_taken():
-    assert sorted(representative_frames([np.zeros(1, int)] * 3, np.random.default_rng(0))) == [0, 1, 2]
 
 
 def test_baseline_against_dense_least_squares():
