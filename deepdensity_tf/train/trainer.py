@@ -253,6 +253,7 @@ class Trainer:
         self._state.elapsed.assign(elapsed)
         if self._workers.chief:
             self._folder.save()
+        self._folder.saved_step = self._state.step  # known to all: they must ask alike
 
     def _stop(self, *_args) -> None:
         log.info("told to stop: writing a checkpoint; continue by --restart")
