@@ -108,9 +108,7 @@ class _Pass(tf.Module):
         known = [species.vector] + ([] if before is None else [before.scalars])
         sent = self._sender(tf.concat(known, -1))
         tensors = None if before is None else before.tensors
-        return self._scale_gather(
-            gather_messages(pairs, radial, rows, sent, tensors, self._lmax)
-        )
+        return self._scale_gather(gather_messages(pairs, radial, rows, sent, tensors, self._lmax))
 
     def _gate(self, scalars):
         gates = tf.reshape(self._gates(tf.nn.silu(scalars)), [-1, self._lmax + 1, self._nchannels])

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _observed(model) -> dict[str, dict[str, int]]:
-    """Atoms, and frames that hold them, of each element of the training data; empty if not known."""
+    """Atoms and frames of each element of the training data; empty if not known."""
     counts = zip(model.type_map, model.elements_seen.tolist(), strict=True)
     return {name: {"atoms": n, "frames": m} for name, (n, m) in counts if n}
 

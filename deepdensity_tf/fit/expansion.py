@@ -42,7 +42,10 @@ class Expansion(tf.Module):
         matrices = init.normal(shape, 1 / np.sqrt(context.nchannels), "linear")
         self._linear = GroupedLinearPerL(self._lmax, matrices)
         self._gates = MLP(
-            init, context.nscalars + context.tebd_dim, config["neuron"], self._nout * (self._lmax + 2)
+            init,
+            context.nscalars + context.tebd_dim,
+            config["neuron"],
+            self._nout * (self._lmax + 2),
         )
         start = _orthonormal_gaussians(context.grid, self._nradial)
         shape = (context.ntypes, self._lmax + 1, *start.shape)

@@ -306,10 +306,12 @@ class DeepDensity:
         """No model knows an element of its type map that no training frame held."""
         unseen = [self.type_map[t] for t in np.unique(atype) if not self.elements_seen[t, 0]]
         if unseen and self.elements_seen.any():
-            known = [e for e, seen in zip(self.type_map, self.elements_seen, strict=True) if seen[0]]
+            known = [
+                e for e, seen in zip(self.type_map, self.elements_seen, strict=True) if seen[0]
+            ]
             raise InputError(
-                f"{self._file}: found {' '.join(unseen)} in the structure; they are in the "
-                f"model's type_map but were in none of its training data, which held {' '.join(known)}"
+                f"{self._file}: found {' '.join(unseen)} in the structure; its type_map "
+                f"has them, but none of its training data, which held {' '.join(known)}"
             )
 
     def _atom_state(self, frame: dict, nchunks: int) -> dict[str, np.ndarray]:
@@ -365,7 +367,7 @@ class DeepDensity:
             ) from None
 
     def _elements_seen(self, operations) -> np.ndarray:
-        """Atoms and frames of each type in the training data, (ntypes, 2); zeros where not known."""
+        """Atoms and frames of each type trained on, (ntypes, 2); zeros where not known."""
         name, shape = "model_attr/elements_seen", (len(self.type_map), 2)
         if name not in operations:
             return np.zeros(shape, np.int64)

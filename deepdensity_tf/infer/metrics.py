@@ -106,7 +106,8 @@ def density_errors(
     if electrons is not None and not sampled:
         exact = (electrons, float(pairs[0][1].sum() * volume_element))
     volume = None if sampled else npoints * volume_element
-    error = _frame_errors(*zip(*pairs, strict=True), weight, volume, exact)
+    predicted, references = zip(*pairs, strict=True)
+    error = _frame_errors(predicted, references, weight, volume, exact)
     return {"label": label, "sampled": sampled, **error}
 
 

@@ -21,8 +21,9 @@ class MissingCharge(tf.Module):
 
     The missing charge of a frame is shared among its atoms in proportion to positive weights
     learned from their scalars; each atom carries its share as a spherical function of unit
-    integral, a mixture of narrow and wide ones learned for its type. Nothing is rescaled: a density that has
-    its electrons stays as it is, and one of no or negative charge is mended all the same.
+    integral, a mixture of narrow and wide ones learned for its type. Nothing is rescaled: a
+    density that has its electrons stays as it is, and one of no or negative charge is mended all
+    the same.
 
     Parameters
     ----------

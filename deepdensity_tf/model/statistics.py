@@ -76,7 +76,9 @@ def fit_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample])
     few = [f"{e} {n}" for e, n in zip(model.type_map, atoms, strict=True) if 0 < n < _FEW_ATOMS]
     log.info("statistics: %d frames, %d atoms", count, atoms.sum())
     if few:
-        log.warning("statistics: few atoms of some elements (%s): expect larger errors", ", ".join(few))
+        log.warning(
+            "statistics: few atoms of some elements (%s): expect larger errors", ", ".join(few)
+        )
 
 
 class _NormalEquations:
@@ -96,7 +98,7 @@ class _NormalEquations:
 
 
 def _spherical_design(model: DensityModel, sample: Sample):
-    """Sum over the atoms of each type of every spline at the points: sparse (npoints, ntypes nspline)."""
+    """Sum over the atoms of each type of every spline: sparse (npoints, ntypes nspline)."""
     from scipy.sparse import csr_array
 
     center, atom, disp = neighbor_list(
@@ -144,7 +146,9 @@ def _atoms_of_frames(count: int, draw: Callable[[int], Sample]) -> list[tuple[np
             natoms += len(group[-1].coord)
         if group and (index == count - 1 or sum(len(s.coord) for s in group) >= _ATOMS_AT_ONCE):
             splits = np.cumsum([0, *(len(sample.coord) for sample in group)]).astype(np.int32)
-            joined = [np.concatenate([getattr(s, k) for s in group]) for k in ("coord", "atype", "box")]
+            joined = [
+                np.concatenate([getattr(s, k) for s in group]) for k in ("coord", "atype", "box")
+            ]
             batches.append((joined[0], splits, *joined[1:]))
             group = []
     return batches

@@ -187,7 +187,8 @@ class Trainer:
                 tf.constant(float(self._stopped), tf.float64),
             )
             progress.step += 1
-            display.add(_arrays(sample), float(loss), *_arrays((predicted, electrons)), bool(used))
+            predicted, electrons = _arrays((predicted, electrons))
+            display.add(_arrays(sample), float(loss), predicted, electrons, bool(used))
             unusable = 0 if used else unusable + 1
             if unusable:
                 self._tell_of_skipped(progress.step, float(loss))

@@ -86,7 +86,9 @@ class GroupedLinearPerL(tf.Module):
 
     def __call__(self, features, atype):
         nin, nout = self.weight.shape[2:]
-        group = atype[None] * (self._lmax + 1) + per_lm(tf.range(self._lmax + 1), self._lmax)[:, None]
+        group = (
+            atype[None] * (self._lmax + 1) + per_lm(tf.range(self._lmax + 1), self._lmax)[:, None]
+        )
         product = grouped_matmul(
             tf.reshape(features, [-1, nin]),
             tf.reshape(self.weight, [-1, nin, nout]),

@@ -46,7 +46,9 @@ class Scale(tf.Module):
     def fit(self, mean_square: np.ndarray) -> None:
         """Set the scale from mean squares (size,)."""
         least = _FLOOR * np.max(mean_square)
-        self.scale.assign(1 / np.sqrt(np.maximum(mean_square, least)) if least > 0 else np.ones_like(mean_square))
+        self.scale.assign(
+            1 / np.sqrt(np.maximum(mean_square, least)) if least > 0 else np.ones_like(mean_square)
+        )
 
     def _observe(self, mean_square) -> None:
         tape = _TAPE.get()

@@ -34,7 +34,9 @@ def sample(coord, box, atype, density=None, npoints=300, seed=0):
     coord, rng = np.asarray(coord, float), np.random.default_rng(seed)
     around = rng.normal(size=(npoints, 3)) + coord[rng.integers(0, len(coord), npoints)]
     points = rng.random((npoints, 3)) @ box if np.any(box) else around
-    density = gaussians(coord, np.asarray(box), points)[:, None] if density is None else density(points)
+    density = (
+        gaussians(coord, np.asarray(box), points)[:, None] if density is None else density(points)
+    )
     return Sample(
         coord=coord,
         coord_splits=np.array([0, len(coord)], np.int32),
@@ -96,10 +98,15 @@ def test_baseline_against_dense_least_squares():
     penalty = curvature.T @ curvature + 1e-3 * np.eye(size)
     for t in range(2):
         block = slice(t * size, (t + 1) * size)
-        normal[block, block] += 1e-3 * np.diag(design.T @ (weight[:, None] * design))[block].mean() * penalty
+        normal[block, block] += (
+            1e-3 * np.diag(design.T @ (weight[:, None] * design))[block].mean() * penalty
+        )
     expected = np.linalg.solve(normal, design.T @ (weight[:, None] * target))
     np.testing.assert_allclose(
-        model.baseline.numpy()[:, 0], expected.reshape(2, size), rtol=0, atol=1e-8 * np.abs(expected).max()
+        model.baseline.numpy()[:, 0],
+        expected.reshape(2, size),
+        rtol=0,
+        atol=1e-8 * np.abs(expected).max(),
     )
 
 
@@ -190,5 +197,3 @@ def test_radial_functions_are_orthonormal(count):
     overlap = functions.T @ (functions * (r**2 * (r[1] - r[0]))[:, None])
     # The scalar product of the construction has 2000 points, this one 20 000.
     np.testing.assert_allclose(overlap, np.eye(count), atol=1e-4)
-
-

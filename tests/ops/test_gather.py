@@ -20,7 +20,9 @@ def random_case(passed: bool, dtype=tf.float64):
     width = (LMAX + 1) * NCHANNELS * (2 if passed else 1)
     shapes = [(NPAIRS, width), (NPAIRS, NLM), (NATOMS, NCHANNELS), (NLM, NATOMS, NCHANNELS)]
     values = [tf.constant(rng.normal(size=shape), dtype) for shape in shapes]
-    return Pairs(tf.constant(center), tf.constant(atom), None), values if passed else values[:3] + [None]
+    return Pairs(tf.constant(center), tf.constant(atom), None), values if passed else values[:3] + [
+        None
+    ]
 
 
 def reference(pairs, radial, rows, sent, tensors):
@@ -60,7 +62,11 @@ def test_messages_in_single_precision():
 
 def test_messages_without_pairs():
     pairs = Pairs(tf.zeros([0], tf.int32), tf.zeros([0], tf.int32), None)
-    empty = [tf.zeros([0, (LMAX + 1) * NCHANNELS]), tf.zeros([0, NLM]), tf.ones([NATOMS, NCHANNELS])]
+    empty = [
+        tf.zeros([0, (LMAX + 1) * NCHANNELS]),
+        tf.zeros([0, NLM]),
+        tf.ones([NATOMS, NCHANNELS]),
+    ]
     assert not gather_messages(pairs, *empty, None, LMAX).numpy().any()
 
 

@@ -20,9 +20,7 @@ def test_values(dtype, tolerance):
     coef = random_table(dtype)
     interval = (x / STEP).astype(int)
     v = x - STEP * interval
-    expected = [
-        np.polynomial.polynomial.polyval(v[i], coef[interval[i]]) for i in range(len(x))
-    ]
+    expected = [np.polynomial.polynomial.polyval(v[i], coef[interval[i]]) for i in range(len(x))]
     np.testing.assert_allclose(table(x, coef, STEP), expected, atol=tolerance)
 
 
