@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 COMMANDS = (
     "convert",
+    "data",
     "train",
     "freeze",
     "compress",

@@ -36,7 +36,7 @@ def neighbor_statistics(systems: Sequence[DensitySystem], rcut: float) -> dict:
     with track(sum(system.nframes for system in systems), "counting", "frames") as advance:
         for system in systems:
             for index in range(system.nframes):
-                distance, counts = _of_frame(system.frame(index), rcut, len(type_map))
+                distance, counts = frame_neighbors(system.frame(index), rcut, len(type_map))
                 shortest, largest = min(shortest, distance), np.maximum(largest, counts)
                 advance()
     return {
@@ -45,8 +45,9 @@ def neighbor_statistics(systems: Sequence[DensitySystem], rcut: float) -> dict:
     }
 
 
-def _of_frame(frame: Frame, rcut: float, ntypes: int) -> tuple[float, np.ndarray]:
-    coord = np.asarray(frame.coord, dtype=np.float64).reshape(-1, 3)
+def frame_neighbors(frame: Frame, rcut: float, ntypes: int) -> tuple[float, np.ndarray]:
+    """Shortest distance (Å) and largest numbers (ntypes,) of neighbours within a cut-off (Å)."""
+    coord = frame.coord
     splits = np.array([0, len(coord)], dtype=np.int32)
     box = np.reshape(frame.model_box, (1, 9)) if frame.pbc else np.zeros((1, 9))
     centre, atom, disp = neighbor_list(coord, splits, coord, splits, box, rcut, skip_self=True)
