@@ -12,8 +12,9 @@ import numpy as np
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import find_systems
 from deepdensity_tf.formats import Grid, read_density
+from deepdensity_tf.formats.windows import as_cell
 from deepdensity_tf.infer.frames import structure_of
-from deepdensity_tf.infer.grids import GridOptions, choose_grid, file_origin
+from deepdensity_tf.infer.grids import GridOptions, choose_grid
 from deepdensity_tf.infer.prediction import PredictOptions, predict
 from deepdensity_tf.infer.structures import read_structure
 from deepdensity_tf.plot.sections import Structure
@@ -55,21 +56,15 @@ def stored_density(path: str, frame: int = 0, nopbc: bool = False) -> Subject:
     volumes = read_density(path)
     (number,) = select_frames(str(frame), len(volumes), f"-f ({path})")
     volume = volumes[number]
-    if _silent(path) and not nopbc:
+    if not volume.says_pbc and not nopbc:
         log.info("%s: does not say whether it is periodic, taken so (--nopbc: a molecule)", path)
-    grid = Grid(volume.density.shape, np.array(volume.atoms.cell), file_origin(path))
+    pbc = bool(volume.atoms.pbc.any()) and not nopbc
+    volume = as_cell(volume, path, pbc)
+    grid = Grid(volume.density.shape, np.array(volume.atoms.cell), volume.origin)
     structure = Structure(
-        volume.atoms.get_chemical_symbols(),
-        volume.atoms.positions + grid.origin,
-        grid,
-        bool(volume.atoms.pbc.any()) and not nopbc,
+        volume.atoms.get_chemical_symbols(), volume.atoms.positions + grid.origin, grid, pbc
     )
     return Subject(structure, volume.density)
-
-
-def _silent(path: str) -> bool:
-    """Whether a kind of file does not say if it is periodic."""
-    return Path(path).name.lower().endswith((".cube", ".cub"))
 
 
 def predicted_density(
@@ -97,7 +92,7 @@ def difference(subject: Subject, paths: list[str]) -> np.ndarray:
     """
     grid, left = subject.structure.grid, subject.density.copy()
     for path in paths:
-        other = stored_density(path, nopbc=True)
+        other = stored_density(path, nopbc=not subject.structure.pbc)
         cell, origin = other.structure.grid.cell, other.structure.grid.origin
         if other.density.shape != grid.shape:
             raise InputError(

@@ -14,6 +14,7 @@ from deepdensity_tf.data.checks import check_frame
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.writer import SystemWriter
 from deepdensity_tf.formats import Volumetric, read_density
+from deepdensity_tf.formats.windows import as_cell
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_folder
 
@@ -125,7 +126,12 @@ def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumet
     if extra is not None:
         others = read_density(extra, options.fmt, options.unit)
         volumes = [_sum(*pair, file, extra) for pair in zip(volumes, others, strict=True)]
+    volumes = [as_cell(volume, file, _taken_pbc(volume, options)) for volume in volumes]
     return [_by_type(_right_handed(volume, file), file, options) for volume in volumes]
+
+
+def _taken_pbc(volume: Volumetric, options: ConvertOptions) -> bool:
+    return bool(volume.atoms.pbc.any()) if options.pbc is None else options.pbc
 
 
 def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetric:
@@ -144,8 +150,11 @@ def _right_handed(volume: Volumetric, file: str) -> Volumetric:
     atoms.set_cell(atoms.cell.array[[1, 0, 2]])
     atoms.pbc = atoms.pbc[[1, 0, 2]]
     spin = volume.spin_density
-    return Volumetric(
-        atoms, volume.density.swapaxes(0, 1), None if spin is None else spin.swapaxes(0, 1)
+    return replace(
+        volume,
+        atoms=atoms,
+        density=volume.density.swapaxes(0, 1),
+        spin_density=None if spin is None else spin.swapaxes(0, 1),
     )
 
 

@@ -7,7 +7,7 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,9 @@ _OPENERS: dict[bytes, Callable] = {
 }  # by the first bytes: names are often wrong
 
 
+_UNKNOWN = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x9d": "compress", b"7z\xbc\xaf": "7-Zip"}
+
+
 @dataclass(frozen=True)
 class Volumetric:
     """A structure with its density on the regular grid of its cell."""
@@ -35,6 +38,9 @@ class Volumetric:
     atoms: ase.Atoms  # the cell spans the grid; atoms.pbc as the file says
     density: np.ndarray  # (nx, ny, nz) float64, electrons/Å^3
     spin_density: np.ndarray | None = None  # up minus down, same shape
+    # Where the file has the first point, (3,) Å; the atoms are moved by -origin.
+    origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    says_pbc: bool = True  # whether the file says if it is periodic
 
     @property
     def electrons(self) -> float:
@@ -55,12 +61,18 @@ def read_bytes(path: Path, count: int = -1) -> bytes:
             start = stream.read(6)
         opener = next((open_ for magic, open_ in _OPENERS.items() if start.startswith(magic)), open)
         with opener(path, "rb") as stream:
-            return stream.read(count)
+            data = stream.read(count)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read ({reason})") from None
+    for magic, name in _UNKNOWN.items():
+        if data.startswith(magic):
+            raise InputError(
+                f"{path}: compressed by {name}, expected plain, gzip, bzip2 or xz (unpack it first)"
+            )
+    return data
 
 
 def read_text(path: Path) -> str:
@@ -99,6 +111,30 @@ def numbers(text: str, path: Path, what: str, count: int) -> np.ndarray:
         raise InputError(f"{path}: {what}: {error}") from None
     if len(values) < count:
         raise InputError(f"{path}: truncated: found {len(values)} {what}, expected {count}")
+    return _finite(values, path, what)
+
+
+def numbers_to_the_end(text: str, path: Path, what: str, count: int) -> np.ndarray:
+    """The `count` numbers that a text consists of.
+
+    Raises
+    ------
+    InputError
+        As `numbers`; anything that follows them.
+    """
+    try:
+        values = parse_numbers(text, count + 1)
+    except ValueError:  # in the numbers, or first behind them
+        values = np.append(numbers(text, path, what, count), np.nan)
+    if len(values) > count:
+        raise InputError(
+            f"{path}: more follows the {count} {what} that its grid has, expected one value a "
+            "point and one data set a file (several values a point, or joined files?)"
+        )
+    return numbers(text, path, what, count) if len(values) < count else _finite(values, path, what)
+
+
+def _finite(values: np.ndarray, path: Path, what: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise InputError(f"{path}: {what} hold NaN or infinity")
     return values

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.data import covalent_radii
+from scipy.spatial import cKDTree
 
-from deepdensity_tf.formats.base import BOHR, UNITS, Volumetric, make_atoms, numbers, read_text
+from deepdensity_tf.formats.base import (
+    BOHR,
+    UNITS,
+    Volumetric,
+    make_atoms,
+    numbers_to_the_end,
+    read_text,
+)
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.number_text import parse_numbers
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+log = logging.getLogger(__name__)
 
 HARTREE = 27.211386245988  # eV, CODATA 2018
 
@@ -23,42 +38,120 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
 
     A cube file does not say whether it is periodic; it is taken as periodic. Negative numbers of
     voxels mean lengths in Å. Without `unit` (see `UNITS`) the density goes with the lengths:
-    electrons/bohr^3 or electrons/Å^3.
+    electrons/bohr^3 or electrons/Å^3. Atoms of Z = 0 are left out.
 
     Raises
     ------
     InputError
-        Not a cube file, truncated, or with several values a point.
+        Not a cube file, truncated, without atoms, or with more than one value a point.
     """
-    lines = read_text(path).splitlines()
-    try:
-        natoms, origin, nvalues = _atoms_line(lines[2].split())
-        counts = np.array([int(line.split()[0]) for line in lines[3:6]])
-        steps = np.array([[float(w) for w in line.split()[1:4]] for line in lines[3:6]])
-        table = [line.split() for line in lines[6 : 6 + abs(natoms)]]
-        charges = [int(float(row[0])) for row in table]
-        positions = np.array([[float(w) for w in row[2:5]] for row in table]).reshape(-1, 3)
-    except (IndexError, ValueError):
-        raise InputError(
-            f"{path}: not a cube file, expected atoms, origin and voxels in lines 3 to 6"
-        ) from None
-    if len(table) < abs(natoms) or steps.shape != (3, 3) or not counts.all():
-        raise InputError(f"{path}: truncated in its header, expected {abs(natoms)} atoms")
-    if natoms < 0 or nvalues != 1:
+    # No splitlines: form feeds and the like are part of comments.
+    lines = read_text(path).rstrip("\x1a \n\t").split("\n")
+    natoms, origin, nvalues = _atoms_line(lines, path)
+    voxels = np.array([_row(lines, k, 4, path) for k in (3, 4, 5)])
+    counts = voxels[:, 0]
+    if not counts.all() or len(set(np.sign(counts))) > 1 or np.abs(counts).max() > 1e15:
+        raise InputError(f"{path}: found {counts} voxels, expected numbers of one sign, not 0")
+    start = 6 + abs(natoms)
+    table = np.array([_row(lines, k, 5, path) for k in range(6, start)]).reshape(-1, 5)
+    if natoms < 0:
+        # The numbers of the data sets follow: how many there are, then each.
+        words = lines[start].split() if start < len(lines) else []
+        if len(words) != 2 or words[0] != "1":
+            nvalues = max(nvalues, 2)
+        start += 1
+    if nvalues != 1:
         raise InputError(f"{path}: holds several values a point (orbitals), expected one density")
     length = 1.0 if (counts < 0).any() else BOHR
-    shape = tuple(np.abs(counts))
-    density = numbers(" ".join(lines[6 + natoms :]), path, "densities", int(np.prod(shape)))
-    cell = steps * np.abs(counts)[:, None] * length
-    atoms = make_atoms(path, charges, (positions - origin) * length, cell, pbc=True)
+    counts = np.abs(counts).astype(int)
+    density = numbers_to_the_end(
+        " ".join(lines[start:]), path, "densities", math.prod(counts.tolist())
+    )
+    atoms = _atoms(path, table, origin, voxels[:, 1:] * counts[:, None], length)
     scale = UNITS[unit] if unit else length**-3
-    return [Volumetric(atoms, density.reshape(shape) * scale)]
+    found = density.reshape(counts) * scale
+    return [Volumetric(atoms, found, origin=origin * length, says_pbc=False)]
 
 
-def _atoms_line(words: list[str]) -> tuple[int, np.ndarray, int]:
+def _row(lines: list[str], index: int, count: int, path: Path) -> list[float]:
+    """The numbers of a line of the header; the first of them is whole."""
+    if index >= len(lines):
+        raise InputError(f"{path}: truncated in its header, after line {len(lines)}")
+    try:
+        words = parse_numbers(lines[index], count + 1).tolist()
+    except ValueError:
+        words = []
+    if len(words) != count or not np.isfinite(words).all() or words[0] % 1:
+        what = "a number of voxels and a vector" if count == 4 else "an atom (Z, charge, x, y, z)"
+        raise InputError(
+            f"{path}: not a cube file, or damaged: line {index + 1} is "
+            f"{lines[index].strip()[:60]!r}, expected {what}"
+        )
+    return words
+
+
+def _atoms_line(lines: list[str], path: Path) -> tuple[int, np.ndarray, int]:
     """Number of atoms, origin, values a point."""
-    nvalues = int(words[4]) if len(words) > 4 else 1
-    return int(words[0]), np.array([float(w) for w in words[1:4]]), nvalues
+    try:
+        words = lines[2].split()
+        origin = parse_numbers(" ".join(words[1:4]), 3)
+        nvalues = int(words[4]) if len(words) > 4 else 1
+        if len(origin) == 3 and np.isfinite(origin).all():
+            return int(words[0]), origin, nvalues
+    except (IndexError, ValueError):
+        pass
+    raise InputError(
+        f"{path}: not a cube file, expected two lines of comment, then atoms, origin and voxels "
+        "in lines 3 to 6"
+    )
+
+
+def _atoms(
+    path: Path, table: np.ndarray, origin: np.ndarray, cell: np.ndarray, length: float
+) -> Atoms:
+    """Atoms of the lines Z, charge, position; `length` is their unit in Å."""
+    is_ghost = table[:, 0] == 0
+    if is_ghost.all():
+        raise InputError(f"{path}: has no atoms, expected those that the density belongs to")
+    if is_ghost.any():
+        log.warning("%s: %d ghost atoms (Z = 0) are left out", path, is_ghost.sum())
+    kept = table[~is_ghost]
+    positions = (kept[:, 2:] - origin) * length
+    atoms = make_atoms(path, kept[:, 0].astype(int), positions, cell * length, pbc=True)
+    uncharged = kept[:, 1] == 0
+    if uncharged.any() and not uncharged.all():
+        log.warning(
+            "%s: %d of %d atoms have charge 0, the others have not: ghost atoms? They are kept",
+            path,
+            uncharged.sum(),
+            len(kept),
+        )
+    if length != 1.0:
+        _doubt_bohr(path, atoms)
+    return atoms
+
+
+def _doubt_bohr(path: Path, atoms: Atoms) -> None:
+    """Warn if the atoms are as close as if a header in Å were read as bohr."""
+    if len(atoms) < 2:
+        return
+    distance, neighbour = cKDTree(atoms.positions).query(atoms.positions, k=2)
+    radii = covalent_radii[atoms.numbers]
+    # The shortest bonds there are, H-F and N2, have 0.77 of their radii's sum.
+    reach = radii + radii[neighbour[:, 1]]
+    one = int(np.argmin(distance[:, 1] / reach))
+    if distance[one, 1] < 0.65 * reach[one]:
+        other = int(neighbour[one, 1])
+        log.warning(
+            "%s: atoms %d and %d (%s-%s) are %.2f Å apart; is the header in Å (bohr is what it "
+            "says)? Then the numbers of voxels must be negative, with --unit e/bohr3",
+            path,
+            one + 1,
+            other + 1,
+            atoms.symbols[one],
+            atoms.symbols[other],
+            distance[one, 1],
+        )
 
 
 def _write(path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray, _options) -> None:
@@ -103,6 +196,9 @@ class Cube(Format):
 
     suffixes = (".cube", ".cub")
     unit = "e/bohr3"
+    pattern = re.compile(
+        r".*\n.*\n *-?\d+( +[-+.\dDEde]+){3,4} *\n( *-?\d+( +[-+.\dDEde]+){3} *\n){3}"
+    )
     read = staticmethod(_read)
     write = staticmethod(_write)
     write_potential = staticmethod(_write_potential)

@@ -101,7 +101,7 @@ def plain_name(path: Path) -> str:
 def _guess(path: Path) -> str:
     """Name of the format by the file's first bytes or, where they do not say it, by its name."""
     kinds = {name: kind for name, kind in FORMATS.all().items() if kind.read}
-    start = b"" if path.is_dir() else read_bytes(path, 64)
+    start = b"" if path.is_dir() else read_bytes(path, 4096)
     for name, kind in kinds.items():
         if start.startswith(kind.magic):
             return name
@@ -110,6 +110,15 @@ def _guess(path: Path) -> str:
             return name
     if path.is_dir():
         return "qe"
+    if start.startswith(b"\x89HDF"):
+        raise InputError(
+            f"{path}: HDF5 files such as vaspout.h5 are not read; run VASP with LCHARGH5 = .FALSE. "
+            "and LCHARG = .TRUE. for a CHGCAR, or save density, coord, box, symbols as .npz"
+        )
+    text = start.decode("latin-1").replace("\r\n", "\n")
+    for name, kind in kinds.items():
+        if kind.pattern and kind.pattern.match(text):
+            return name
     raise InputError(f"{path}: format not known by its name, give --format {'|'.join(kinds)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from deepdensity_tf.utils.plugin import Registry, load_plugins
@@ -22,6 +23,8 @@ class Format:
         What file names hold, upper case.
     magic : tuple of bytes
         First bytes of the (decompressed) file.
+    pattern : re.Pattern or None
+        What the (decompressed) text begins with, where neither `magic` nor the name tells.
     unit : str or None
         What its files hold unless said otherwise, see `UNITS`; None: files say it themselves.
     """
@@ -29,6 +32,7 @@ class Format:
     suffixes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     magic: tuple[bytes, ...] = ()
+    pattern: re.Pattern | None = None
     unit: str | None = None
 
     # read(path) or, with a unit, read(path, unit=None) -> list of Volumetric

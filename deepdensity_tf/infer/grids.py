@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepdensity_tf.formats import Grid, box_around, fft_shape, read_density
-from deepdensity_tf.formats.base import BOHR, read_text
 from deepdensity_tf.formats.qe_save import PlaneWaves, fft_grid, g_vectors
 from deepdensity_tf.infer.structures import StructureFrame
 from deepdensity_tf.utils.errors import InputError
@@ -79,17 +77,7 @@ def choose_grid(structure: StructureFrame, options: GridOptions) -> Grid:
 def grid_of_file(path: str) -> Grid:
     """Grid, cell and origin of a cube or CHGCAR file."""
     example = read_density(path)[0]
-    return Grid(tuple(example.density.shape), np.array(example.atoms.cell), file_origin(path))
-
-
-def file_origin(path: str) -> np.ndarray:
-    """Where the grid of a density file begins, (3,), Å: the readers move it to 0."""
-    if not Path(path).name.lower().endswith((".cube", ".cub")):
-        return np.zeros(3)
-    lines = read_text(Path(path)).splitlines()
-    in_bohr = all(int(line.split()[0]) > 0 for line in lines[3:6])
-    origin = np.array([float(word) for word in lines[2].split()[1:4]])
-    return origin * (BOHR if in_bohr else 1.0)
+    return Grid(tuple(example.density.shape), np.array(example.atoms.cell), example.origin)
 
 
 def warn_outside(atoms: Atoms, grid: Grid) -> None:

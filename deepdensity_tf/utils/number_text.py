@@ -11,8 +11,8 @@ import numpy as np
 def parse_numbers(text: str, count: int) -> np.ndarray:
     """The first `count` numbers of a text, or all of them if there are fewer, float64.
 
-    Separated by white space; also Fortran's 0.2D-05, and its 0.3-105 where the exponent has three
-    digits.
+    Separated by white space; also Fortran's 0.2D-05, its 0.3-105 where the exponent has three
+    digits, and its 0.1-0.2 where a sign fills the column.
 
     Raises
     ------
@@ -32,6 +32,7 @@ def parse_numbers(text: str, count: int) -> np.ndarray:
 
 def _fortran_numbers(text: str, count: int) -> np.ndarray:
     text = re.sub(r"(?<=[\d.])[dD](?=[+-]?\d)", "E", text)
+    text = re.sub(r"(?<=[\d.])(?=[+-]\d*\.)", " ", text)
     words = re.sub(r"(?<=[\d.])(?=[+-]\d{3}\b)", "E", text).split()[:count]
     for word in words:
         if "_" in word:  # Python's own way to group digits
