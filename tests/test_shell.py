@@ -97,6 +97,17 @@ def test_neighbor_stat(capsys, tmp_path, pbc):
     assert "min_nbor_dist" in printed(capsys, "neighbor-stat", "-s", str(folder), "-r", "2")
 
 
+def test_neighbor_stat_of_types_in_other_orders(capsys, tmp_path):
+    from tests.conftest import write_small_system
+    from tests.data.test_layouts import make_mixed
+
+    write_small_system(tmp_path / "data/a")
+    before = printed(capsys, "neighbor-stat", "-s", str(tmp_path / "data"), "-r", "5")
+    make_mixed(write_small_system(tmp_path / "data/b"))
+    after = printed(capsys, "neighbor-stat", "-s", str(tmp_path / "data"), "-r", "5")
+    assert after.split("\n")[:2] == [before.split("\n")[0], "max_nbor_size: C=1 H=2 O=0"]
+
+
 def test_tables_as_json(capsys, tmp_path, monkeypatch, small_system, make_frozen):
     from tests.conftest import write_small_system
 

@@ -14,8 +14,9 @@ def density_types() -> tuple[DataType, ...]:
     """The density arrays as dpdata data types, the same objects at every call.
 
     Full grids: `grid_shape` (nframes, 3) and `density` (nframes, npoints), optionally
-    `spin_density`. Loose points: `grid` (nframes, npoints, 3) and `density`. All are optional, so
-    systems without densities stay valid. Densities in electrons/Å^3, points in Å.
+    `spin_density`. Loose points: `grid` (nframes, npoints, 3) and `density`, optionally `weight`
+    (nframes, npoints) and `electrons` (nframes,). All are optional, so systems without densities
+    stay valid. Densities in electrons/Å^3, points in Å.
 
     The box of a molecule (`nopbc`), which dpdata drops on reading, is kept where there is a
     `grid_shape`: it spans the grid. dpdata holds all frames of a system in one array, so it cannot
@@ -53,6 +54,8 @@ def density_types() -> tuple[DataType, ...]:
         Density("density", np.ndarray, (Axis.NFRAMES, -1), required=False),
         Density("spin_density", np.ndarray, (Axis.NFRAMES, -1), required=False),
         DataType("grid", np.ndarray, (Axis.NFRAMES, -1, 3), required=False),
+        DataType("weight", np.ndarray, (Axis.NFRAMES, -1), required=False),
+        DataType("electrons", np.ndarray, (Axis.NFRAMES,), required=False),
         GridBox("grid_box", np.ndarray, (Axis.NFRAMES, 3, 3), required=False, deepmd_name="box"),
     )
 

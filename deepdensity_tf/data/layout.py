@@ -82,6 +82,15 @@ class SystemFiles:
         return "real_atom_types" in self.sets[0].arrays
 
 
+def may_hold_systems(path: str | Path) -> bool:
+    """Whether a path is to be read by `find_layouts`: a folder, an HDF5 file or a group of one."""
+    return os.path.isdir(path) or _in_hdf5(os.fspath(path))
+
+
+def _in_hdf5(text: str) -> bool:
+    return text.partition("#")[0].endswith(_HDF5_SUFFIXES) and not os.path.isdir(text)
+
+
 def find_layouts(path: str | Path) -> list[SystemFiles]:
     """All systems at a path: a system, a folder with systems below, an HDF5 file or a group of it.
 
@@ -91,8 +100,8 @@ def find_layouts(path: str | Path) -> list[SystemFiles]:
         Nothing there, or a damaged system.
     """
     text = os.fspath(path).rstrip("/") or "/"
-    file, mark, group = text.partition("#")
-    if (mark and file.endswith(_HDF5_SUFFIXES)) or os.path.isfile(text):
+    file, _, group = text.partition("#")
+    if _in_hdf5(text) or os.path.isfile(text):
         return _hdf5_systems(file, group or "/", text)
     if not os.path.isdir(text):
         raise InputError(f"{text}: no such folder, expected a system (with type.raw) or HDF5 file")
@@ -106,7 +115,11 @@ def find_layouts(path: str | Path) -> list[SystemFiles]:
 
 def _system_folders(path: str) -> Iterator[str]:
     """Folders with type.raw below a folder."""
-    for root, folders, files in os.walk(path):
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(str(error.filename or path), error)
+
+    for root, folders, files in os.walk(path, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(("set.", "."))]
         if "type.raw" in files:
             yield root

@@ -201,12 +201,13 @@ def _frames(args: argparse.Namespace, path: str) -> Iterator[StructureFrame]:
 
 
 def _single_paths(given: Sequence[str]) -> list[str]:
-    """Folders with several systems become these systems."""
-    from deepdensity_tf.data.system import find_systems
+    """Folders and HDF5 files with several systems become these systems."""
+    from deepdensity_tf.data.index import indexed_layouts
+    from deepdensity_tf.data.layout import may_hold_systems
 
-    paths = []
+    paths: list[str] = []
     for path in given:
-        paths += [str(s.path) for s in find_systems([path])] if Path(path).is_dir() else [path]
+        paths += [s.path for s in indexed_layouts(path)] if may_hold_systems(path) else [path]
     return paths
 
 

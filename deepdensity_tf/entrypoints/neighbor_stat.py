@@ -40,10 +40,12 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.utils.log import import_tensorflow
 
     import_tensorflow()
-    from deepdensity_tf.data.system import find_systems
+    from deepdensity_tf.data.system import DensitySystem, find_systems
     from deepdensity_tf.infer.neighbors import neighbor_statistics
 
-    found = neighbor_statistics(find_systems(args.system, args.type_map), args.rcut)
+    systems = find_systems(args.system, args.type_map)
+    every = list(dict.fromkeys(name for system in systems for name in system.type_map))
+    found = neighbor_statistics([DensitySystem(s.files, every) for s in systems], args.rcut)
     if args.json:
         print(json.dumps(found, indent=2))
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepdensity_tf.data.layout import may_hold_systems
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.utils.errors import InputError
 
@@ -50,7 +51,8 @@ def read_structures(path: str, frames: str = ":", nopbc: bool = False) -> Iterat
     Parameters
     ----------
     path : str
-        File that ASE reads (a trajectory too), CHGCAR-like file, or folder of one density system.
+        File that ASE reads (a trajectory too), CHGCAR-like file, or one density system (folder or
+        file.hdf5#/group).
     frames : str
         Slice such as ':', '100::10' or '-1'; they come in the order of the file.
     nopbc : bool
@@ -66,7 +68,7 @@ def read_structures(path: str, frames: str = ":", nopbc: bool = False) -> Iterat
         Missing or unreadable file, no such frame, no atoms, cell vectors missing in a periodic
         structure.
     """
-    if Path(path).is_dir():
+    if may_hold_systems(path):
         found = _system_frames(path, frames)
     else:
         found = ((index, atoms, None) for index, atoms in _file_frames(path, frames))
@@ -161,8 +163,8 @@ def _system_frames(path: str, frames: str):
     if len(systems) != 1:
         raise InputError(f"{path}: holds {len(systems)} systems, expected one")
     system = systems[0]
-    symbols = [system.type_map[atype] for atype in system.atype]
     for number in sorted(select_frames(frames, system.nframes, path)):
         frame = system.frame(number)
+        symbols = [system.type_map[atype] for atype in frame.atype]
         atoms = Atoms(symbols, frame.coord, cell=frame.box, pbc=frame.pbc)
         yield number, atoms, frame.grid_shape

@@ -1,5 +1,6 @@
 """Mixed systems, HDF5, weighted points, thousands of systems, how often each is drawn."""
 
+import os
 import resource
 
 import h5py
@@ -93,11 +94,24 @@ def test_many_systems_with_few_files_open(tmp_path):
     for number in range(80):
         write_small_system(tmp_path / f"data/s{number:02d}", nframes=1, seed=number)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, limits[1]))
+    others = len(os.listdir("/proc/self/fd"))  # of the tests before this one
+    resource.setrlimit(resource.RLIMIT_NOFILE, (others + 100, limits[1]))
     try:
         systems = find_systems(str(tmp_path / "data"))
         frames = FrameList(systems, [range(1)] * 80)
         assert sum(frame.electrons for frame in frames) == pytest.approx(480, rel=0.01)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_folder_that_cannot_be_listed_is_named(tmp_path):
+    for number in range(2):
+        write_small_system(tmp_path / f"data/s{number}", nframes=1)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, limits[1]))
+    try:
+        with pytest.raises(InputError, match="data: cannot be opened, 1 files are open already"):
+            find_systems(str(tmp_path / "data"))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 

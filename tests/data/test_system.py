@@ -199,6 +199,33 @@ def test_dpdata_reads_subselects_and_writes(small_system, tmp_path):
     assert not again.pbc
 
 
+def test_dpdata_carries_weighted_points_of_mixed_systems(small_system, tmp_path):
+    import dpdata
+
+    register()
+    part = small_system / "set.000"
+    (part / "grid_shape.npy").unlink()
+    rng = np.random.default_rng(0)
+    arrays = {
+        "grid": rng.uniform(0, 6, (6, 50, 3)),
+        "density": rng.uniform(0, 0.1, (6, 50)),
+        "weight": rng.dirichlet(np.ones(50), 6),
+        "electrons": np.linspace(5.9, 6.1, 6),
+    }
+    for name, array in arrays.items():
+        np.save(part / f"{name}.npy", array)
+    (small_system / "nopbc").unlink()
+    system = dpdata.System(str(small_system), fmt="deepmd/npy").sub_system([4, 2])
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(system[name], array[[4, 2]])
+    system.to("deepmd/npy/mixed", str(tmp_path / "mixed"), prec=np.float64)
+    (mixed,) = find_systems(tmp_path / "mixed")
+    assert mixed.mixed
+    mixed.check()
+    np.testing.assert_array_equal(mixed.frame(0).weight, arrays["weight"][4])
+    assert mixed.frame(1).electrons == arrays["electrons"][2]
+
+
 def test_dpdata_shuffles_and_appends_whole_frames(small_system):
     import dpdata
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import ase.io
+import h5py
 import numpy as np
 import pytest
 from ase import Atoms
@@ -12,6 +13,7 @@ from deepdensity_tf.infer.deviation import _ball, model_deviation
 from deepdensity_tf.main import main
 from deepdensity_tf.utils.errors import InputError
 from tests.conftest import write_small_system
+from tests.data.test_layouts import make_mixed
 
 CELL = np.array([[6.0, 0, 0], [0.5, 6.5, 0], [0.0, -0.6, 7.0]])
 ATOMS = Atoms("CHH", [[1.0, 1.0, 1.0], [2.0, 1.2, 1.0], [0.6, 1.9, 1.3]], cell=CELL, pbc=True)
@@ -127,6 +129,30 @@ def test_equal_models_and_several_systems(devi, ensemble, tmp_path):
     np.testing.assert_array_equal(table[:, 0], [1, 1, 2])
     np.testing.assert_array_equal(table[:, 1:], 0)
     assert Path("model_devi.out").read_text().count("# data/") == 2
+
+
+def test_mixed_and_hdf5_systems(devi, tmp_path):
+    """A frame has the same deviation wherever it lies."""
+    folder = write_small_system(tmp_path / "one", nframes=6)
+    code, _, err = devi("-s", "one", "-o", "one.out")
+    assert code == 0, err
+    with h5py.File("two.hdf5", "w") as file:
+        for name in ("a", "b"):
+            group = file.create_group(name)
+            group["type.raw"] = [0, 1, 1]
+            group["type_map.raw"] = np.array(["C", "H"], dtype="S")
+            group["nopbc"] = True
+            for path in (folder / "set.000").iterdir():
+                group[f"set.000/{path.name}"] = np.load(path)
+    make_mixed(folder)
+    code, _, err = devi("-s", "one", "two.hdf5", "two.hdf5#/b", "-o", "many.out")
+    assert code == 0, err
+    assert Path("many.out").read_text().count("# two.hdf5#/b") == 2
+    one, many = np.loadtxt("one.out"), np.loadtxt("many.out").reshape(4, 6, -1)
+    np.testing.assert_allclose(many[1:], np.tile(one, (3, 1, 1)), rtol=1e-5)
+    kept = [0, 2, 3, 4, 5]  # make_mixed has taken an atom from frame 1
+    np.testing.assert_allclose(many[0, kept], one[kept], rtol=1e-5)
+    assert many[0, 1, 4] != one[1, 4]
 
 
 @pytest.mark.parametrize(
