@@ -20,6 +20,8 @@ from deepdensity_tf.utils.files import atomic_folder
 
 log = logging.getLogger(__name__)
 
+_SAME_PLACE = 1e-2  # Å: files of one calculation print positions with 6 digits or more
+
 
 @dataclass(frozen=True)
 class ConvertOptions:
@@ -125,6 +127,10 @@ def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumet
     volumes = read_density(file, options.fmt, options.unit)
     if extra is not None:
         others = read_density(extra, options.fmt, options.unit)
+        if len(others) != len(volumes):
+            raise InputError(
+                f"{extra}: holds {len(others)} densities, expected {len(volumes)} as in {file}"
+            )
         volumes = [_sum(*pair, file, extra) for pair in zip(volumes, others, strict=True)]
     volumes = [as_cell(volume, file, _taken_pbc(volume, options)) for volume in volumes]
     return [_by_type(_right_handed(volume, file), file, options) for volume in volumes]
@@ -138,7 +144,21 @@ def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetri
     same = one.density.shape == other.density.shape
     if not same or not np.allclose(one.atoms.cell, other.atoms.cell, atol=1e-4):
         raise InputError(f"{extra}: has another grid or cell than {file}")
-    return replace(one, density=one.density + other.density)
+    if list(one.atoms.symbols) != list(other.atoms.symbols):
+        raise InputError(
+            f"{extra}: has the elements {other.atoms.symbols}, expected {one.atoms.symbols} in the "
+            f"order of {file}"
+        )
+    apart = np.linalg.solve(one.atoms.cell.T, (other.atoms.positions - one.atoms.positions).T).T
+    apart = np.linalg.norm((apart - np.round(apart)) @ one.atoms.cell.array, axis=1)
+    if apart.max(initial=0) > _SAME_PLACE:
+        raise InputError(f"{extra}: an atom is {apart.max():.3g} Å from its place in {file}")
+    spins = [v.spin_density for v in (one, other) if v.spin_density is not None]
+    return replace(
+        one,
+        density=one.density + other.density,
+        spin_density=np.sum(spins, axis=0) if spins else None,
+    )
 
 
 def _right_handed(volume: Volumetric, file: str) -> Volumetric:

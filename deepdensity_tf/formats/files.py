@@ -181,7 +181,7 @@ def write_volumetric(
     Notes
     -----
     Cube: bohr and electrons/bohr^3. CHGCAR: density times volume of the cell, first index
-    fastest, atoms grouped by element. Both carry 11 digits.
+    fastest, atoms in their order. Both carry 11 digits.
     """
     density = np.asarray(density, dtype=np.float64)
     origin = np.zeros(3) if origin is None else np.asarray(origin, dtype=np.float64)

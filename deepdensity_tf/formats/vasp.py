@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 
 from deepdensity_tf.formats.base import Volumetric, numbers, read_text
 from deepdensity_tf.formats.registry import FORMATS, Format
+from deepdensity_tf.formats.vasp_header import read_header, steps
 from deepdensity_tf.formats.vasp_paw import augmentation_text, matched
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_OTHERS = {
+    "LOCPOT": "a potential in eV",
+    "ELFCAR": "the electron localisation function",
+}
+
 
 def _read(path: Path) -> list[Volumetric]:
-    """Read the density, and the spin density where the file holds one.
+    """Read the density of each ionic step, and the spin density where the file holds one.
 
     The file holds density times cell volume, the first index running fastest. PAW augmentation
     occupancies are skipped: the density is the one on the grid. So is the magnetisation of a
@@ -33,17 +38,22 @@ def _read(path: Path) -> list[Volumetric]:
     Raises
     ------
     InputError
-        Not such a file, or truncated.
+        Not such a file, truncated, without elements, or one of another quantity.
     """
-    from ase.io.vasp import read_vasp_configuration
+    for name, quantity in _OTHERS.items():
+        if name in path.name.upper():
+            raise InputError(f"{path}: a {name} holds {quantity}, expected a density")
+    found = steps(read_text(path))
+    if len(found) > 1:
+        log.info("%s: holds %d ionic steps", path, len(found))
+    if "PARCHG" in path.name.upper():
+        log.warning("%s: a PARCHG holds the density of some states only", path)
+    return [_step(path, text) for text in found]
 
-    text = read_text(path)
-    stream = io.StringIO(text)
-    try:
-        atoms = read_vasp_configuration(stream)
-    except Exception:
-        raise InputError(f"{path}: not a CHGCAR, expected a POSCAR header at its start") from None
-    rest = stream.read().split("\n")
+
+def _step(path: Path, text: str) -> Volumetric:
+    """The density after one header."""
+    atoms, rest = read_header(path, text)
     while rest and not rest[0].strip():
         rest.pop(0)
     header = rest[0].split() if rest else []
@@ -51,14 +61,24 @@ def _read(path: Path) -> list[Volumetric]:
         raise InputError(f"{path}: found {' '.join(header)!r} after the atoms, expected a grid")
     shape = tuple(int(word) for word in header)
     starts = [1] + [k + 1 for k, line in enumerate(rest[1:], 1) if line.split() == header]
-    if len(starts) > 2:
+    if len(starts) not in (1, 2, 4):
+        raise InputError(
+            f"{path}: holds {len(starts)} densities after one header, expected 1, 2 (spin) or 4 "
+            "(non-collinear); ionic steps have a header each"
+        )
+    if len(starts) == 4:
         log.warning("%s: non-collinear magnetisation is left out", path)
         starts = starts[:1]
     if not atoms.cell.volume > 0:
         raise InputError(f"{path}: the cell has no volume, expected three independent vectors")
     blocks = [_block(path, rest[k:], shape, atoms.cell.volume) for k in starts]
+    if blocks[0].sum() < 0:
+        raise InputError(
+            f"{path}: its integral is negative: a potential (LOCPOT) or a difference, expected a "
+            "density"
+        )
     atoms.pbc = True
-    return [Volumetric(atoms, *blocks)]
+    return Volumetric(atoms, *blocks)
 
 
 def _block(path: Path, lines: list[str], shape: tuple, volume: float) -> np.ndarray:
@@ -79,20 +99,20 @@ def _write(
 ) -> None:
     from ase.calculators.vasp import VaspChargeDensity
 
-    symbols = atoms.get_chemical_symbols()
-    first = {symbol: index for index, symbol in reversed(list(enumerate(symbols)))}
-    grouped = atoms[sorted(range(len(atoms)), key=lambda i: (first[symbols[i]], i))]
-    grouped.positions -= origin
+    # VASP finds occupancies and elements by the order of the ions: blocks of one element that
+    # come twice (C H C H) stay as they are.
+    moved = atoms.copy()
+    moved.positions -= origin
     charge = VaspChargeDensity(None)
-    charge.atoms, charge.chg = [grouped], [density]
+    charge.atoms, charge.chg = [moved], [density]
     if options.augmentation:
-        occupancies, nmatched = matched(options.augmentation, grouped)
+        occupancies, nmatched = matched(options.augmentation, moved)
         charge.aug = augmentation_text(occupancies)
         log.info(
             "%s: PAW occupancies of %d atoms atom by atom, of %d as means over their element",
             path.name,
             nmatched,
-            len(grouped) - nmatched,
+            len(moved) - nmatched,
         )
     with atomic_path(path) as temporary:
         charge.write(str(temporary), format="chgcar")
@@ -103,6 +123,6 @@ class Vasp(Format):
     """VASP's CHGCAR, CHG, AECCAR and PARCHG."""
 
     suffixes = (".vasp",)
-    words = ("CHG", "AECCAR")
+    words = ("CHG", "AECCAR", "LOCPOT", "ELFCAR")
     read = staticmethod(_read)
     write = staticmethod(_write)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdensity_tf.formats.base import numbers, read_text
+from deepdensity_tf.formats.vasp_header import read_header
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,14 +37,9 @@ def read_augmentation(path: str | Path) -> Augmentation:
     InputError
         Not a CHGCAR, or one without augmentation occupancies, or truncated.
     """
-    from ase.io.vasp import read_vasp_configuration
-
     path = Path(path)
     text = read_text(path)
-    try:
-        atoms = read_vasp_configuration(io.StringIO(text))
-    except Exception:
-        raise InputError(f"{path}: not a CHGCAR, expected a POSCAR header at its start") from None
+    atoms, _ = read_header(path, text)
     found = list(_HEADER.finditer(text))[: len(atoms)]
     if [int(header[1]) for header in found] != list(range(1, len(atoms) + 1)):
         raise InputError(
@@ -58,7 +53,22 @@ def read_augmentation(path: str | Path) -> Augmentation:
         occupancies.append(
             numbers(rest.split("augmentation")[0], path, "augmentation occupancies", count)
         )
+    _check_lengths(path, atoms, occupancies)
     return Augmentation(atoms, occupancies, path)
+
+
+def _check_lengths(path: Path, atoms: Atoms, occupancies: list[np.ndarray]) -> None:
+    """One potential for each element: sets of one length."""
+    lengths: dict[str, set[int]] = {}
+    for symbol, values in zip(atoms.symbols, occupancies, strict=True):
+        lengths.setdefault(symbol, set()).add(len(values))
+    for symbol, several in lengths.items():
+        if len(several) > 1:
+            raise InputError(
+                f"{path}: augmentation occupancies of {symbol} come with "
+                f"{' and '.join(map(str, sorted(several)))} numbers, expected one length for "
+                "each element (other potentials?)"
+            )
 
 
 def matched(donor: Augmentation, atoms: Atoms) -> tuple[list[np.ndarray], int]:
