@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.formats.base import Volumetric
+from deepdensity_tf.formats.base import Volumetric, first_line
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 
@@ -35,11 +35,10 @@ def _read(path: Path) -> list[Volumetric]:
             atoms = read_atoms(reader.atoms, _try_except=False)
             channels = np.asarray(reader.density.density, dtype=np.float64)
             pbc = atoms.pbc if _in_real_space(reader) else (True, True, True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a .gpw file with a density ({reason})") from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: not a .gpw file with a density ({first_line(error)})") from None
     if channels.ndim != 4 or len(channels) not in (1, 2, 4) or not channels.size:
         raise InputError(
             f"{path}: density has shape {channels.shape}, expected (1, 2 or 4, nx, ny, nz)"

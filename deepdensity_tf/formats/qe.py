@@ -18,6 +18,8 @@ from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
+_SAME_MASS = 0.2  # inputs often have round or made-up masses; those say nothing
+
 
 @dataclass(frozen=True)
 class _Coefficients:
@@ -67,18 +69,47 @@ def _read_schema(path: Path):
         structure = output.find("atomic_structure")
         cell = np.array([structure.find(f"cell/a{k}").text.split() for k in (1, 2, 3)], dtype=float)
         found = structure.findall("atomic_positions/atom")
-        symbols = [re.match(r"[A-Za-z]+", atom.get("name")).group() for atom in found]
+        kinds = {kind.get("name"): kind for kind in output.findall("atomic_species/species")}
+        symbols = [_element(path, atom.get("name"), kinds.get(atom.get("name"))) for atom in found]
         positions = np.array([atom.text.split() for atom in found], dtype=float)
         grid = output.find("basis_set/fft_grid")
         shape = tuple(int(grid.get(f"nr{k}")) for k in (1, 2, 3))
     except FileNotFoundError:
         raise InputError(f"{path}: missing, expected it beside the charge density") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (AttributeError, TypeError):
         raise InputError(f"{path}: not a complete pw.x schema file (lacks an element)") from None
     except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path}: not a complete pw.x schema file ({error})") from None
-    symbols = [re.match(r"[A-Z][a-z]?", s.capitalize()).group() for s in symbols]
     return make_atoms(path, symbols, positions * BOHR, cell * BOHR, pbc=True), shape
+
+
+def _element(path: Path, label: str, kind: ElementTree.Element | None) -> str:
+    """Element of a label: among those it may begin with, the one that mass and file name say.
+
+    "Cs" is cesium, or carbon of a kind "s"; the pseudopotential C.pbe.UPF or a mass of 12 tells.
+    """
+    from ase.data import atomic_masses, atomic_numbers
+
+    letters = re.match(r"[A-Za-z]*", label).group().capitalize()
+    likely = [letters[:n] for n in (2, 1) if letters[:n] in atomic_numbers and letters[:n] != "X"]
+    likely = list(dict.fromkeys(likely))
+    if not likely:
+        raise InputError(f"{path}: no valid atoms (no such element: {label!r})")
+    if len(likely) == 1 or kind is None:
+        return likely[0]
+    pseudo = re.match(r"[A-Za-z]*", Path((kind.findtext("pseudo_file") or "").strip()).name).group()
+    if pseudo.capitalize() in likely:
+        chosen = pseudo.capitalize()
+    else:
+        mass = float(kind.findtext("mass") or 0)
+        chosen = min(likely, key=lambda symbol: abs(atomic_masses[atomic_numbers[symbol]] - mass))
+        if abs(atomic_masses[atomic_numbers[chosen]] / max(mass, 1e-9) - 1) > _SAME_MASS:
+            return likely[0]
+    if chosen != likely[0]:
+        log.info("%s: %s is taken as %s, by its pseudopotential or mass", path, label, chosen)
+    return chosen
 
 
 def _read_hdf5(path: Path) -> _Coefficients:
@@ -90,7 +121,11 @@ def _read_hdf5(path: Path) -> _Coefficients:
             miller = np.asarray(file["MillerIndices"]).reshape(-1, 3)
             # Collinear magnetisation is one further component, non-collinear three.
             names = ["rhotot_g", "rhodiff_g", "m_x", "m_y", "m_z"]
-            pairs = np.array([np.asarray(file[n], dtype=float) for n in names if n in file])
+            # Flat or as (ngm, 2), real and imaginary parts alternate in C order.
+            found = [np.asarray(file[n], dtype=np.float64) for n in names if n in file]
+            pairs = np.array([one.ravel() for one in found])
+            if any(one.ndim == 2 and one.shape[1] != 2 for one in found):
+                raise ValueError(f"coefficients of shape {found[0].shape}, expected (n, 2)")
             values = (pairs[:, 0::2] + 1j * pairs[:, 1::2]).reshape(len(pairs), len(miller))
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise InputError(f"{path}: not a pw.x charge density ({error})") from None
@@ -107,9 +142,11 @@ def _read_fortran(path: Path) -> _Coefficients:
             miller = file.read_ints(np.int32).reshape(ngm, 3)
             values = np.array([file.read_record(np.complex128) for _ in range(nspin)])
             values = values.reshape(nspin, ngm)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (FortranEOFError, FortranFormattingError, ValueError, TypeError, OSError) as error:
+    except OSError as error:
+        if error.errno is not None:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: not a complete pw.x charge density ({error})") from None
+    except (FortranEOFError, FortranFormattingError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a complete pw.x charge density ({reason})") from None
     return _Coefficients(bool(gamma_only), miller, values)
