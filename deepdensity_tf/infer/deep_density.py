@@ -13,20 +13,30 @@ from google.protobuf.message import DecodeError
 
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
-from deepdensity_tf.utils.known_ops import refused_ops
+from deepdensity_tf.utils.foreign_graph import graph_fault, read_model_file
 
 _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
 _MAX_POINTS = 2**18  # at once; those of the C library, so that both have the same numbers
 COMPRESSION = "model_attr/compression"
-# What every evaluation feeds and fetches.
+# What the graph of a model holds: type, number of axes, and the tensor that does not go without
+# where not every model has it. As in op/c_api/model.cc.
 _CONTRACT = {
-    "t_coord": tf.float64,
-    "t_type": tf.int32,
-    "t_box": tf.float64,
-    "t_point": tf.float64,
-    "o_density": tf.float64,
-    "o_density_grad": tf.float64,
+    "t_coord": (tf.float64, 3, None),
+    "t_type": (tf.int32, 1, None),
+    "t_box": (tf.float64, 2, None),
+    "t_point": (tf.float64, 3, None),
+    "o_density": (tf.float64, 2, None),
+    "o_density_grad": (tf.float64, 3, None),
+    "o_spin_density": (tf.float64, 2, "o_spin_density"),
+    "o_electrons": (tf.float64, 1, "o_electrons"),
+    "o_neighbors": (tf.int32, 2, "o_neighbors"),
+    "t_grid_shape": (tf.int32, 1, "o_grid_parts"),
+    "t_grid_box": (tf.float64, 1, "o_grid_parts"),
+    "t_grid_part": (tf.int32, 1, "o_grid_parts"),
+    "o_grid_parts": (tf.int32, 2, "o_grid_parts"),
+    "o_grid_density": (tf.float64, 1, "o_grid_parts"),
+    "o_grid_spin_density": (tf.float64, 1, "o_grid_spin_density"),
 }
 
 
@@ -99,7 +109,6 @@ class DeepDensity:
             "package_version": self._text("model_attr/package_version"),
         }
         operations = {operation.name: operation for operation in graph.get_operations()}
-        self._check_contract(operations)
         if "train_attr/data_checksum" in operations:  # models of older versions have none
             self.info["data_checksum"] = self._text("train_attr/data_checksum")
         if COMPRESSION in operations:
@@ -113,6 +122,7 @@ class DeepDensity:
         self.elements_seen = self._elements_seen(operations)
         # What points need of the atoms; a model without a net for each pair needs the table alone.
         self._atom_tensors = [f"{name}:0" for name in _ATOM_STATE if name in operations]
+        self._check_contract(operations)
         self._max_pairs = max_pairs or int(self._number("model_attr/max_pairs"))
 
     def atype_of(self, symbols: list[str]) -> np.ndarray:
@@ -186,7 +196,8 @@ class DeepDensity:
             raise InputError(f"{self._file}: fitting type {self.model_type} has no exact integral")
         frame = self._frame(coord, box, atype)
         nframes = len(frame["t_coord:0"])
-        return self._run("o_electrons:0", {**frame, "t_point:0": np.zeros((nframes, 0, 3))})
+        feeds = {**frame, "t_point:0": np.zeros((nframes, 0, 3))}
+        return self._values("o_electrons:0", feeds, (nframes,))
 
     def eval_grid(
         self,
@@ -244,11 +255,14 @@ class DeepDensity:
         """Slices of the grid and their densities, by the op that knows grids."""
         grid = {"t_grid_shape:0": shape, "t_grid_box:0": cell.reshape(-1)}
         parts = self._run("o_grid_parts:0", {**frame, **grid})
+        if parts.ndim != 2 or parts.shape[1] != 6 or not _within(parts, shape):
+            raise InputError(f"{self._file}: o_grid_parts lie outside of the grid")
         feeds = {**frame, **grid, **self._atom_state(frame, len(parts))}
+        name = name.replace("o_", "o_grid_")
         for part in parts:
-            values = self._run(name.replace("o_", "o_grid_"), {**feeds, "t_grid_part:0": part})
-            where = tuple(slice(*ends) for ends in part.reshape(2, 3).T)
-            yield where, values.reshape(part[3:] - part[:3])
+            size = part[3:] - part[:3]
+            values = self._values(name, {**feeds, "t_grid_part:0": part}, (int(np.prod(size)),))
+            yield tuple(slice(*ends) for ends in part.reshape(2, 3).T), values.reshape(size)
 
     def _grid_blocks(self, name, frame, cell, shape) -> Iterator[tuple]:
         """Blocks of the grid and their densities, by their points."""
@@ -328,7 +342,9 @@ class DeepDensity:
             feeds = {**feeds, **self._atom_state(feeds, len(chunks))}
         out = np.empty((len(points), *tail))
         for chunk in chunks:
-            out[chunk] = self._run(name, {**feeds, "t_point:0": points[None, chunk]})[0]
+            some = points[None, chunk]
+            shape = (1, some.shape[1], *tail)
+            out[chunk] = self._values(name, {**feeds, "t_point:0": some}, shape)[0]
         return out
 
     def _chunks(self, feeds: dict, points: np.ndarray) -> Iterator[slice]:
@@ -340,9 +356,19 @@ class DeepDensity:
                 for first in range(begin, end, most):
                     yield slice(first, min(first + most, end))
                 continue
-            counts = self._run("o_neighbors:0", {**feeds, "t_point:0": points[None, begin:end]})[0]
+            some = {**feeds, "t_point:0": points[None, begin:end]}
+            counts = self._values("o_neighbors:0", some, (1, end - begin))[0]
             ends = begin + ends_of_chunks(counts, self._max_pairs)
             yield from (slice(a, b) for a, b in itertools.pairwise([begin, *ends]))
+
+    def _values(self, name: str, feeds: dict, shape: tuple[int, ...]) -> np.ndarray:
+        """A tensor that must have the given shape."""
+        values = self._run(name, feeds)
+        if values.shape != shape:
+            raise InputError(
+                f"{self._file}: {name} has shape {values.shape}, expected {tuple(shape)}"
+            )
+        return values
 
     def _run(self, names, feeds: dict):
         try:
@@ -400,12 +426,26 @@ class DeepDensity:
         return mapping
 
     def _check_contract(self, operations: dict) -> None:
-        for name, dtype in _CONTRACT.items():
+        needed = {name for name, (*_, by) in _CONTRACT.items() if by is None or by in operations}
+        if {"o_grid_parts", "o_spin_density"} <= operations.keys():
+            needed.add("o_grid_spin_density")
+        for name, (dtype, axes, _) in _CONTRACT.items():
+            if name not in needed:
+                continue
             outputs = operations[name].outputs if name in operations else []
             if not outputs or outputs[0].dtype != dtype:
                 raise InputError(
                     f"{self._file}: has no {dtype.name} tensor {name}, expected a model frozen by "
                     "dd-tf freeze"
+                )
+            if outputs[0].shape.rank not in (None, axes):
+                raise InputError(
+                    f"{self._file}: tensor {name} has {outputs[0].shape.rank} axes, expected {axes}"
+                )
+        for name in self._atom_tensors:
+            if not operations[name.removesuffix(":0")].outputs:
+                raise InputError(
+                    f"{self._file}: has no tensor {name}, expected a model frozen by dd-tf freeze"
                 )
 
 
@@ -419,6 +459,12 @@ def ends_of_chunks(counts: np.ndarray, most: int) -> np.ndarray:
         before = total[begin - 1]
         ends.append(begin)
     return np.array(ends, dtype=np.int64)
+
+
+def _within(parts: np.ndarray, shape: tuple[int, int, int]) -> bool:
+    """Whether parts of a grid, (nparts, 6) first points and ends, lie inside of it."""
+    begin, end = parts[:, :3], parts[:, 3:]
+    return bool(((begin >= 0) & (begin <= end) & (end <= shape)).all())
 
 
 def _blocks(shape: tuple[int, int, int], size: int) -> Iterator[tuple[slice, slice, slice]]:
@@ -435,29 +481,16 @@ def _blocks(shape: tuple[int, int, int], size: int) -> Iterator[tuple[slice, sli
 
 
 def read_graph(path: Path) -> tf.compat.v1.GraphDef:
-    """The graph in a file; InputError where there is none."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, expected a frozen model") from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}), expected a frozen model"
-        ) from None
+    """The graph in a file; InputError where there is none, or one that does more than compute."""
+    data = read_model_file(path)
+    fault = graph_fault(data)
+    if fault:
+        raise InputError(f"{path}: {fault}")
     graph = tf.compat.v1.GraphDef()
     try:
         graph.ParseFromString(data)
     except DecodeError:
         raise InputError(f"{path}: not a graph or truncated, expected a frozen model") from None
-    if not graph.node:
-        raise InputError(f"{path}: an empty graph, expected a frozen model")
-    refused = refused_ops(graph)
-    if refused:
-        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
-        raise InputError(
-            f"{path}: refused: holds {refused[0]}{more}, expected a model frozen by dd-tf freeze, "
-            "which only computes"
-        )
     return graph
 
 

@@ -22,7 +22,7 @@ from deepdensity_tf.model.density_model import AtomState, Batch, DensityModel
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
-from deepdensity_tf.utils.known_ops import refused_ops
+from deepdensity_tf.utils.foreign_graph import graph_fault
 
 MODEL_VERSION = "1.0"
 
@@ -69,13 +69,12 @@ def freeze(
     function = tf.function(lambda *given: _outputs(model, *given)).get_concrete_function(*inputs)
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
     graph_def.node.extend(constants(_attributes(model, script, data_checksum)))
-    refused = refused_ops(graph_def)
-    if refused:
-        raise InputError(
-            f"{path}: the model holds {refused[0]}, which loading refuses; see utils/known_ops.py"
-        )
+    data = graph_def.SerializeToString(deterministic=True)
+    fault = graph_fault(data)
+    if fault:
+        raise InputError(f"{path}: loading would say: {fault}; see utils/foreign_graph.py")
     with atomic_path(path) as temporary:
-        temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
+        temporary.write_bytes(data)
 
 
 def _outputs(model: DensityModel, coord, atype, box, point, *grid):

@@ -63,6 +63,14 @@ DD_Status DD_Load(const char* path, DD_Model** model) {
   });
 }
 
+DD_Status DD_CheckGraph(const void* graph, int64_t size) {
+  return guarded([&] {
+    if (size < 0) throw dd::InvalidArgument("size is " + std::to_string(size));
+    const std::string fault = dd::fault_of(static_cast<const char*>(graph), graph ? static_cast<size_t>(size) : 0);
+    if (!fault.empty()) throw dd::BadModel(fault);
+  });
+}
+
 void DD_Free(DD_Model* model) { delete model; }
 
 const char* DD_LastError(void) { return last_error; }

@@ -33,6 +33,38 @@ Output output_of(DD_Quantity quantity) {
                         ", expected DD_DENSITY, DD_GRADIENT or DD_SPIN_DENSITY");
 }
 
+// What the graph of a model holds: all of it checked when loading. Those of DeepDensity in Python.
+struct Contract {
+  const char* name;
+  TF_DataType type;
+  int axes;
+  const char* needed_by;  // the tensor that does not go without, where not every model has this one
+};
+constexpr Contract kContract[] = {
+    {"t_coord", TF_DOUBLE, 3, nullptr},
+    {"t_type", TF_INT32, 1, nullptr},
+    {"t_box", TF_DOUBLE, 2, nullptr},
+    {"t_point", TF_DOUBLE, 3, nullptr},
+    {"o_density", TF_DOUBLE, 2, nullptr},
+    {"o_density_grad", TF_DOUBLE, 3, nullptr},
+    {"o_spin_density", TF_DOUBLE, 2, "o_spin_density"},
+    {"o_electrons", TF_DOUBLE, 1, "o_electrons"},
+    {"o_neighbors", TF_INT32, 2, "o_neighbors"},
+    {"t_grid_shape", TF_INT32, 1, "o_grid_parts"},
+    {"t_grid_box", TF_DOUBLE, 1, "o_grid_parts"},
+    {"t_grid_part", TF_INT32, 1, "o_grid_parts"},
+    {"o_grid_parts", TF_INT32, 2, "o_grid_parts"},
+    {"o_grid_density", TF_DOUBLE, 1, "o_grid_parts"},
+    {"o_grid_spin_density", TF_DOUBLE, 1, "o_grid_spin_density"},
+};
+
+void check_contract(const Session& session) {
+  for (const Contract& entry : kContract)
+    if (!entry.needed_by || session.has(entry.needed_by)) session.tensor(entry.name, entry.type, entry.axes);
+  if (session.has("o_grid_parts") && session.has("o_spin_density"))
+    session.tensor("o_grid_spin_density", TF_DOUBLE, 1);
+}
+
 void check_version(const std::string& path, const std::string& version) {
   std::string expected;
   for (const char* known : kVersions) {
@@ -117,6 +149,7 @@ struct Model::Frame {
 
 Model::Model(const std::string& path) : path_(path), session_(path) {
   check_version(path, session_.text("model_attr/model_version"));
+  check_contract(session_);
   std::istringstream elements(session_.text("model_attr/type_map"));
   for (std::string element; elements >> element;) type_map_.push_back(element);
   rcut_ = session_.number("model_attr/rcut");
@@ -127,7 +160,6 @@ Model::Model(const std::string& path) : path_(path), session_(path) {
   atype_ = session_.tensor("t_type", TF_INT32);
   box_ = session_.tensor("t_box", TF_DOUBLE);
   point_ = session_.tensor("t_point", TF_DOUBLE);
-  for (const char* name : {"o_density", "o_density_grad"}) session_.tensor(name, TF_DOUBLE);
   read_seen();
 }
 
@@ -184,8 +216,7 @@ std::vector<Tensor> Model::add_atom_state(Feeds* feeds) const {
 std::vector<int64_t> Model::ends_of_chunks(const Feeds& feeds, int64_t npoints, int64_t natoms) const {
   std::vector<int64_t> ends;
   if (session_.has("o_neighbors")) {
-    const Tensor counts = std::move(session_.run({session_.tensor("o_neighbors", TF_INT32)}, feeds)[0]);
-    if (TF_TensorElementCount(counts.get()) != npoints) throw BadModel(path_ + ": o_neighbors has the wrong size");
+    const Tensor counts = values(session_.tensor("o_neighbors", TF_INT32), feeds, npoints);
     const auto* count = static_cast<const int32_t*>(TF_TensorData(counts.get()));
     int64_t pairs = 0;
     for (int64_t p = 0; p < npoints; ++p) {
@@ -220,21 +251,21 @@ void Model::eval(DD_Quantity quantity, const DD_Structure& structure, const Poin
     for (const int64_t end : ends_of_chunks(feeds, count, structure.natoms)) {
       const Tensor chunk = end - done < count ? some_points(some, done, end) : Tensor();
       if (chunk) feeds.values.back() = chunk.get();
-      const int64_t values = (end - done) * output.width;
-      if (run_into(fetch, feeds, values, out + (begin + done) * output.width) != values)
-        throw std::runtime_error(path_ + ": " + output.name + " has the wrong size");
+      const int64_t size = (end - done) * output.width;
+      const Tensor values = this->values(fetch, feeds, size);
+      std::copy_n(static_cast<const double*>(TF_TensorData(values.get())), size, out + (begin + done) * output.width);
       done = end;
     }
   }
 }
 
-// Evaluates a tensor of at most `room` numbers, copies them to `out`; how many there were.
-int64_t Model::run_into(TF_Output fetch, const Feeds& feeds, int64_t room, double* out) const {
-  const Tensor values = std::move(session_.run({fetch}, feeds)[0]);
-  const int64_t count = TF_TensorElementCount(values.get());
-  if (count > room) throw std::runtime_error(path_ + ": " + TF_OperationName(fetch.oper) + " has the wrong size");
-  std::memcpy(out, TF_TensorData(values.get()), count * sizeof(double));
-  return count;
+// Evaluates a tensor that must have `count` elements.
+Tensor Model::values(TF_Output fetch, const Feeds& feeds, int64_t count) const {
+  Tensor values = std::move(session_.run({fetch}, feeds)[0]);
+  const int64_t found = TF_TensorElementCount(values.get());
+  if (found == count) return values;
+  throw BadModel(path_ + ": " + TF_OperationName(fetch.oper) + " has " + std::to_string(found) +
+                 " values, expected " + std::to_string(count));
 }
 
 // The op takes grids from the origin on, over the box where the structure is periodic.
@@ -276,9 +307,7 @@ void Model::eval_part(TF_Output fetch, Feeds feeds, const DD_Grid& grid, const i
   }
   const Tensor part = copied_tensor(ends, {6});
   feeds.add(session_.tensor("t_grid_part", TF_INT32), part);
-  const Tensor values = std::move(session_.run({fetch}, feeds)[0]);
-  if (TF_TensorElementCount(values.get()) != count)
-    throw std::runtime_error(path_ + ": " + TF_OperationName(fetch.oper) + " has the wrong size");
+  const Tensor values = this->values(fetch, feeds, count);
   const auto* value = static_cast<const double*>(TF_TensorData(values.get()));
   const int64_t line = ends[5] - ends[2];
   for (int64_t i = ends[0]; i < ends[3]; ++i)
@@ -287,12 +316,12 @@ void Model::eval_part(TF_Output fetch, Feeds feeds, const DD_Grid& grid, const i
 }
 
 double Model::eval_electrons(const DD_Structure& structure) const {
-  require(session_.has("o_electrons"), path_ + ": its fitting type has no exact integral");
+  require(session_.has("o_electrons"), path_, ": its fitting type has no exact integral");
   Frame frame = this->frame(structure);
   const Tensor none = new_tensor(TF_DOUBLE, {1, 0, 3});
   frame.feeds.add(point_, none);
-  const Tensor value = std::move(session_.run({session_.tensor("o_electrons", TF_DOUBLE)}, frame.feeds)[0]);
-  return *static_cast<const double*>(TF_TensorData(value.get()));
+  const TF_Output fetch = session_.tensor("o_electrons", TF_DOUBLE);
+  return *static_cast<const double*>(TF_TensorData(values(fetch, frame.feeds, 1).get()));
 }
 
 }  // namespace dd

@@ -1,6 +1,8 @@
 #include "session.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cmath>
@@ -8,11 +10,16 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <set>
+#include <sstream>
 
+#include "graph_scan.h"
 #include "tensorflow/core/platform/ctstring.h"
 
 namespace dd {
 namespace {
+
+constexpr int64_t kMaxFile = (int64_t(1) << 31) - 1;  // what protocol buffers take
 
 using Text = std::unique_ptr<char, decltype(&std::free)>;
 
@@ -28,42 +35,43 @@ std::string op_library_path() {
   return path.substr(0, path.rfind('/') + 1) + "libdeepdensity_op.so";
 }
 
-bool load_op_library() {
+// Loads it; the names of its operations.
+std::set<std::string> load_op_library() {
   const std::string path = op_library_path();
   const Status status = new_status();
   TF_Library* library = TF_LoadLibrary(path.c_str(), status.get());
   if (TF_GetCode(status.get()) != TF_OK)
     throw std::runtime_error(path + ": TensorFlow " + TF_Version() + " cannot load the op library (" +
                              first_line(TF_Message(status.get())) + ")");
+  const TF_Buffer list = TF_GetOpList(library);
+  const std::set<std::string> names = operation_names(static_cast<const char*>(list.data), list.length);
   TF_DeleteLibraryHandle(library);  // the ops stay
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
   const auto second = handle ? reinterpret_cast<int (*)()>(dlsym(handle, "deepdensity_is_second_copy")) : nullptr;
   if (second && second())
     throw std::runtime_error(path + ": another copy of the op library is in this process, expected one; use a "
                              "single installation of deepdensity_tf");
-  return true;
+  return names;
 }
 
-// Operations that compute tensors from tensors and nothing else (deepdensity_tf/utils/known_ops.txt),
-// and those of the op library.
-bool is_known(const std::string& type) {
-  static const std::string known = " " DD_KNOWN_OPS " ";
-  return type.compare(0, 2, "Dd") == 0 || known.find(" " + type + " ") != std::string::npos;
-}
-
+// Pipes and devices may have no end, and opening a pipe waits for who writes it.
 std::string read_file(const std::string& path) {
-  errno = 0;
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  std::string content;
-  char block[1 << 16];
-  while (file) {
-    const size_t size = std::fread(block, 1, sizeof block, file.get());
-    if (size == 0) break;
-    content.append(block, size);
-  }
-  if (errno == ENOENT) throw BadModel(path + ": no such file, expected a frozen model");
-  if (!file || std::ferror(file.get()))
-    throw BadModel(path + ": cannot be read (" + std::strerror(errno) + "), expected a frozen model");
+  const auto fail = [&](const std::string& reason) -> BadModel {
+    return BadModel(path + ": " + reason + ", expected a frozen model");
+  };
+  const auto unreadable = [&] { return fail(std::string("cannot be read (") + std::strerror(errno) + ")"); };
+  const int descriptor = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) throw errno == ENOENT ? fail("no such file") : unreadable();
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(fdopen(descriptor, "rb"), &std::fclose);
+  struct stat facts;
+  if (!file || fstat(descriptor, &facts) != 0) throw unreadable();
+  if (S_ISDIR(facts.st_mode)) errno = EISDIR;
+  if (S_ISDIR(facts.st_mode)) throw unreadable();
+  if (!S_ISREG(facts.st_mode)) throw fail("not a regular file");
+  if (facts.st_size > kMaxFile) throw fail("of " + std::to_string(facts.st_size) + " bytes, too large for a graph");
+  std::string content(static_cast<size_t>(facts.st_size), '\0');
+  content.resize(std::fread(&content[0], 1, content.size(), file.get()));
+  if (std::ferror(file.get())) throw unreadable();
   return content;
 }
 
@@ -104,54 +112,49 @@ template <typename T> Tensor copied_tensor(const T* data, std::initializer_list<
 template Tensor copied_tensor(const double*, std::initializer_list<int64_t>);
 template Tensor copied_tensor(const int32_t*, std::initializer_list<int64_t>);
 
+std::string fault_of(const char* graph, size_t size) {
+  // Operations that compute tensors from tensors and nothing else (deepdensity_tf/utils/known_ops.txt), and our own.
+  static const std::set<std::string> known = [] {
+    std::set<std::string> names = load_op_library();  // tried again by the next call if it throws
+    std::istringstream listed(DD_KNOWN_OPS);
+    for (std::string name; listed >> name;) names.insert(name);
+    return names;
+  }();
+  return graph_fault(graph, size, [](const std::string& name) { return known.count(name) > 0; });
+}
+
 Session::Session(const std::string& path) : path_(path), graph_(TF_NewGraph()) {
-  static const bool loaded = load_op_library();  // tried again by the next model if it throws
-  static_cast<void>(loaded);
   const std::string content = read_file(path);
+  const std::string fault = fault_of(content.data(), content.size());
+  if (!fault.empty()) throw BadModel(path + ": " + fault);
   const TF_Buffer buffer = {content.data(), content.size(), nullptr};
   const Status status = new_status();
   const std::unique_ptr<TF_ImportGraphDefOptions, decltype(&TF_DeleteImportGraphDefOptions)> options(
       TF_NewImportGraphDefOptions(), &TF_DeleteImportGraphDefOptions);
   TF_GraphImportGraphDef(graph_.get(), &buffer, options.get(), status.get());
-  if (TF_GetCode(status.get()) != TF_OK) {
-    const std::string reason = first_line(TF_Message(status.get()));
-    // TensorFlow's words for bytes that are no GraphDef.
-    if (reason.find("Invalid GraphDef") != std::string::npos)
-      throw BadModel(path + ": not a graph or truncated, expected a frozen model");
-    throw BadModel(path + ": not a usable graph (" + reason + ")");
-  }
-  check_operations();
+  if (TF_GetCode(status.get()) != TF_OK)
+    throw BadModel(path + ": not a usable graph (" + first_line(TF_Message(status.get())) + ")");
   const std::unique_ptr<TF_SessionOptions, decltype(&TF_DeleteSessionOptions)> session_options(
       TF_NewSessionOptions(), &TF_DeleteSessionOptions);
   session_.reset(TF_NewSession(graph_.get(), session_options.get(), status.get()));
   check(status);
 }
 
-// A graph is a program: whatever does more than compute is refused before it can run.
-void Session::check_operations() const {
-  std::vector<std::string> refused;
-  size_t position = 0, count = 0;
-  while (TF_Operation* operation = TF_GraphNextOperation(graph_.get(), &position)) {
-    ++count;
-    const std::string type = TF_OperationOpType(operation);
-    if (!is_known(type)) refused.push_back("operation '" + type + "' (node '" + TF_OperationName(operation) + "')");
-  }
-  if (count == 0) throw BadModel(path_ + ": an empty graph, expected a frozen model");
-  if (TF_GraphNumFunctions(graph_.get()) > 0) refused.push_back("functions");
-  if (refused.empty()) return;
-  const std::string more = refused.size() > 1 ? " and " + std::to_string(refused.size() - 1) + " more" : "";
-  throw BadModel(path_ + ": refused: holds " + refused[0] + more +
-                 ", expected a model frozen by dd-tf freeze, which only computes");
-}
-
 bool Session::has(const std::string& name) const {
   return TF_GraphOperationByName(graph_.get(), name.c_str()) != nullptr;
 }
 
-TF_Output Session::tensor(const std::string& name, TF_DataType type) const {
+TF_Output Session::tensor(const std::string& name, TF_DataType type, int axes) const {
   TF_Operation* operation = TF_GraphOperationByName(graph_.get(), name.c_str());
   if (!operation || TF_OperationNumOutputs(operation) < 1 || TF_OperationOutputType({operation, 0}) != type)
     throw BadModel(path_ + ": has no tensor " + name + ", expected a model frozen by dd-tf freeze");
+  if (axes < 0) return {operation, 0};
+  const Status status = new_status();
+  const int found = TF_GraphGetTensorNumDims(graph_.get(), {operation, 0}, status.get());
+  check(status);
+  if (found >= 0 && found != axes)  // below 0: not known before it runs
+    throw BadModel(path_ + ": tensor " + name + " has " + std::to_string(found) + " axes, expected " +
+                   std::to_string(axes));
   return {operation, 0};
 }
 
@@ -161,7 +164,10 @@ std::vector<TF_Output> Session::tensors_under(const std::string& prefix) const {
   while (TF_Operation* operation = TF_GraphNextOperation(graph_.get(), &position)) {
     const std::string name = TF_OperationName(operation);
     const bool inside = name.compare(0, prefix.size() + 1, prefix + "/") == 0;
-    if (inside && name.find('/', prefix.size() + 1) == std::string::npos) found.push_back({operation, 0});
+    if (!inside || name.find('/', prefix.size() + 1) != std::string::npos) continue;
+    if (TF_OperationNumOutputs(operation) < 1)
+      throw BadModel(path_ + ": has no tensor " + name + ", expected a model frozen by dd-tf freeze");
+    found.push_back({operation, 0});
   }
   return found;
 }

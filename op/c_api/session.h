@@ -42,15 +42,19 @@ Tensor new_tensor(TF_DataType type, std::initializer_list<int64_t> shape);
 
 template <typename T> Tensor copied_tensor(const T* data, std::initializer_list<int64_t> shape);
 
+// What speaks against the bytes of a foreign graph; "" if nothing does. Loads the op library (once a process).
+std::string fault_of(const char* graph, size_t size);
+
 class Session {
  public:
-  // Loads the op library (once a process) and the graph of a file. Throws BadModel.
+  // The graph of a file, judged first. Throws BadModel.
   explicit Session(const std::string& path);
 
-  // The first output of an operation; throws BadModel if there is none of this type.
-  TF_Output tensor(const std::string& name, TF_DataType type) const;
+  // The first output of an operation; throws BadModel if there is none of this type, or one known to have another
+  // number of axes.
+  TF_Output tensor(const std::string& name, TF_DataType type, int axes = -1) const;
   bool has(const std::string& name) const;
-  // The outputs of the operations PREFIX/NAME.
+  // The first outputs of the operations PREFIX/NAME; throws BadModel where one has none.
   std::vector<TF_Output> tensors_under(const std::string& prefix) const;
 
   // Safe to call from several threads at a time.
@@ -62,7 +66,6 @@ class Session {
   int32_t integer(const std::string& name) const;
 
  private:
-  void check_operations() const;
   template <typename T> T positive(const std::string& name, T value) const;
   Tensor scalar(const std::string& name, TF_DataType type) const;
 

@@ -29,6 +29,7 @@ def open_library():
     structure, grid = POINTER(CStructure), POINTER(CGrid)
     signatures = {
         "DD_Load": (c_int, [c_char_p, POINTER(c_void_p)]),
+        "DD_CheckGraph": (c_int, [c_char_p, c_int64]),
         "DD_Free": (None, [c_void_p]),
         "DD_LastError": (c_char_p, []),
         "DD_NumTypes": (c_int32, [c_void_p]),

@@ -63,6 +63,10 @@ typedef struct DD_Grid {
 /* Load a frozen model. On failure *model is NULL. */
 DD_EXPORT DD_Status DD_Load(const char* path, DD_Model** model);
 
+/* Whether DD_Load would let TensorFlow see these bytes, `size` of a serialized GraphDef: only known
+ * operations, no functions, no shapes that overflow. DD_BAD_MODEL if not. */
+DD_EXPORT DD_Status DD_CheckGraph(const void* graph, int64_t size);
+
 /* Free a model; NULL is allowed. */
 DD_EXPORT void DD_Free(DD_Model* model);
 
