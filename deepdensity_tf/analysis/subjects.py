@@ -12,7 +12,7 @@ import numpy as np
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import find_systems
 from deepdensity_tf.formats import Grid, read_density
-from deepdensity_tf.formats.windows import as_cell
+from deepdensity_tf.formats.windows import as_cell, doubt_electrons
 from deepdensity_tf.infer.frames import structure_of
 from deepdensity_tf.infer.grids import GridOptions, choose_grid
 from deepdensity_tf.infer.prediction import PredictOptions, predict
@@ -60,6 +60,7 @@ def stored_density(path: str, frame: int = 0, nopbc: bool = False) -> Subject:
         log.info("%s: does not say whether it is periodic, taken so (--nopbc: a molecule)", path)
     pbc = bool(volume.atoms.pbc.any()) and not nopbc
     volume = as_cell(volume, path, pbc)
+    doubt_electrons(volume, path)
     grid = Grid(volume.density.shape, np.array(volume.atoms.cell), volume.origin)
     structure = Structure(
         volume.atoms.get_chemical_symbols(), volume.atoms.positions + grid.origin, grid, pbc

@@ -14,7 +14,7 @@ from deepdensity_tf.data.checks import check_frame
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.writer import SystemWriter
 from deepdensity_tf.formats import Volumetric, read_density
-from deepdensity_tf.formats.windows import as_cell
+from deepdensity_tf.formats.windows import as_cell, doubt_electrons
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_folder
 
@@ -207,6 +207,7 @@ def _frame(found: Volumetric, file: str, options: ConvertOptions) -> Frame:
     )
     check_frame(frame)
     _doubt_unit(found, file)
+    doubt_electrons(found, file)
     return frame
 
 

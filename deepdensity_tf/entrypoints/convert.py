@@ -16,9 +16,9 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "convert",
         help="turn density files of DFT codes into a system",
-        description="Turn Gaussian cube, VASP CHGCAR/AECCAR, Quantum ESPRESSO save folders, GPAW "
-        ".gpw and NumPy .npz into a deepmd/npy system with densities in electrons/Å^3; one frame a "
-        "file. Files of other formulas go to systems of their own, in folders below the output. "
+        description="Turn Gaussian cube, VASP CHGCAR/AECCAR, XSF, Quantum ESPRESSO save folders, "
+        "GPAW .gpw and NumPy .npz into a deepmd/npy system with densities in electrons/Å^3; one frame "
+        "a file. Files of other formulas go to systems of their own, in folders below the output. "
         "Cube files do not say whether they are periodic: without --nopbc they are taken so. "
         "Prints a table of what was read, with the integrated electrons.",
         epilog="example:\n  dd-tf convert run*/CHGCAR.gz -o data/bulk\n"
@@ -27,7 +27,9 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="density files or folders")
     parser.add_argument("-o", "--output", required=True, metavar="SYSTEM", help="folder to make")
-    parser.add_argument("-f", "--format", help="cube, vasp, qe, gpaw or npz (by the file's name)")
+    parser.add_argument(
+        "-f", "--format", help="cube, vasp, xsf, qe, gpaw or npz (by the file's name)"
+    )
     parser.add_argument(
         "--add",
         nargs="+",
@@ -41,7 +43,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--unit",
         choices=("e/bohr3", "e/ang3"),
-        help="of cube and npz files (e/bohr3 in cube, e/ang3 in npz)",
+        help="of cube, XSF and npz files (e/bohr3 in cube and XSF, e/ang3 in npz)",
     )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--pbc", action="store_true", help="take as periodic")

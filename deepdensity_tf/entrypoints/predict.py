@@ -55,8 +55,8 @@ def add_parser(subparsers) -> None:
         action="extend",
         type=output_file,
         metavar="FILE",
-        help="NAME.cube, CHGCAR* or NAME.vasp, NAME.npy (grid in C order, electrons/Å^3), "
-        "PREFIX.save (folder for pw.x); default: rho.cube",
+        help="NAME.cube, CHGCAR* or NAME.vasp, NAME.xsf, NAME.npy (grid in C order, "
+        "electrons/Å^3), PREFIX.save (folder for pw.x); default: rho.cube",
     )
     frames = parser.add_mutually_exclusive_group()
     frames.add_argument(

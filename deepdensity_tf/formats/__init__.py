@@ -1,6 +1,6 @@
 """Density files: one module a format reads and writes it; all others work through this package."""
 
-from deepdensity_tf.formats import cube, gpaw, npz, qe, vasp  # noqa: F401 (they register)
+from deepdensity_tf.formats import cube, gpaw, npz, qe, vasp, xsf  # noqa: F401 (they register)
 from deepdensity_tf.formats.base import BOHR, Volumetric
 from deepdensity_tf.formats.cube import HARTREE
 from deepdensity_tf.formats.files import (

@@ -53,13 +53,13 @@ def read_density(
     Parameters
     ----------
     path : str or Path
-        Gaussian cube, VASP CHGCAR/CHG/AECCAR (both also compressed by gzip, bzip2 or xz), pw.x
+        Gaussian cube, VASP CHGCAR/CHG/AECCAR, XSF (all also compressed by gzip, bzip2 or xz), pw.x
         save folder or its charge-density file, GPAW .gpw, NumPy .npz.
     fmt : str, optional
         Name of a format; None: by the name.
     unit : str, optional
-        What cube and npz files hold, e/bohr3 or e/ang3; None: electrons/bohr^3 in cube files
-        (electrons/Å^3 in those with lengths in Å), electrons/Å^3 in npz.
+        What cube, XSF and npz files hold, e/bohr3 or e/ang3; None: electrons/bohr^3 in cube and
+        XSF files (electrons/Å^3 in cube files with lengths in Å), electrons/Å^3 in npz.
 
     Returns
     -------

@@ -42,6 +42,18 @@ def as_cell(volume: Volumetric, label: str, pbc: bool) -> Volumetric:
     return volume
 
 
+def doubt_electrons(volume: Volumetric, label: str) -> None:
+    """Warn if a cube file does not hold a whole number of electrons: others say what they span."""
+    if volume.says_pbc or _from_whole(volume.electrons) < 0.01 + 1e-5 * abs(volume.electrons):
+        return
+    log.warning(
+        "%s: %.4f electrons, not a whole number: a window of the cell or molecule, a step that "
+        "does not divide the cell, too coarse a grid, or no density?",
+        label,
+        volume.electrons,
+    )
+
+
 def atoms_outside(volume: Volumetric) -> int:
     """Number of atoms outside the box of the grid."""
     fractions = np.linalg.solve(volume.atoms.cell.T, volume.atoms.positions.T)

@@ -183,6 +183,17 @@ def test_cut_where_symmetry_and_repetition_meet(tmp_path):
     assert cut.electrons == pytest.approx(7.0, abs=1e-6)
 
 
+def test_step_that_does_not_divide_the_cell(tmp_path, caplog):
+    (tmp_path / "whole.cube").write_text(cube())
+    assert main(["analyze", str(tmp_path / "whole.cube")]) == 0
+    assert "not a whole number" not in caplog.text
+    step = EDGE / (COUNT + 4)
+    values = values_of(np.zeros(3), (COUNT,) * 3, step)
+    (tmp_path / "rho.cube").write_text(cube(values, step=step / BOHR))
+    assert main(["analyze", str(tmp_path / "rho.cube")]) == 0
+    assert "not a whole number" in caplog.text
+
+
 @pytest.mark.parametrize("pbc", [True, False])
 def test_window_of_a_molecule(tmp_path, caplog, pbc):
     start, counts = np.array([2.5, 1.0, 1.0]), (6, 6, 6)
@@ -190,6 +201,7 @@ def test_window_of_a_molecule(tmp_path, caplog, pbc):
     path.write_text(cube(values_of(start, counts), counts, origin=start / BOHR))
     convert([str(path)], [], tmp_path / "out", ConvertOptions(pbc=pbc))
     assert "1 of 2 atoms lie outside the box of the grid" in caplog.text
+    assert "electrons, not a whole number: a window" in caplog.text
     coord = np.load(tmp_path / "out" / "set.000" / "coord.npy").reshape(-1, 3)
     np.testing.assert_allclose(coord, (ATOMS.positions - start)[::-1], atol=1e-6)
 

@@ -89,7 +89,7 @@ def test_npy_is_the_array(tmp_path, atoms, density):
     np.testing.assert_array_equal(np.load(tmp_path / "rho.npy"), density)
 
 
-@pytest.mark.parametrize("name", ["rho.xsf", "density", "POSCAR"])
+@pytest.mark.parametrize("name", ["rho.txt", "density", "POSCAR"])
 def test_unknown_kind(tmp_path, atoms, density, name):
     with pytest.raises(InputError, match=rf"{name}: unknown kind of density file, expected"):
         write_volumetric(tmp_path / name, atoms, density)

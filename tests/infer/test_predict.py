@@ -231,7 +231,7 @@ def test_quiet(predict, crystal):
         (["crystal.extxyz", "--pad", "3"], "--pad: the structure is periodic, expected a molecule"),
         (["crystal.extxyz", "--like", "nix.cube"], "nix.cube: no such file"),
         (["crystal.extxyz", "--like", "other.cube"], "its cell differs from that of the periodic"),
-        (["crystal.extxyz", "-o", "rho.xsf"], "rho.xsf: unknown kind of density file"),
+        (["crystal.extxyz", "-o", "rho.txt"], "rho.txt: unknown kind of density file"),
         (["crystal.extxyz", "-o", "nix/rho.cube"], "expected a file name in a folder that exists"),
         (["CHGCAR", "-o", "CHGCAR"], "CHGCAR: is also an input, choose another name"),
         (["crystal.extxyz", "--grid", "4", "4", "0"], "found '0', expected a whole number above 0"),
