@@ -999,7 +999,7 @@ def _options() -> list[Case]:
         ("pad of a crystal", f"{crystal} --pad 3", "--pad: the structure is periodic"),
         ("electrons 0", f"{predict} --electrons 0", "found '0', expected a number above 0"),
         ("frame x", f"{predict} -f x", "invalid int value: 'x'"),
-        ("unknown output", f"{bare[:-7]} new.xsf", "new.xsf: unknown kind of density file"),
+        ("unknown output", f"{bare[:-7]} new.txt", "new.txt: unknown kind of density file"),
         ("output in no folder", f"{bare[:-7]} nix/a.npy", "in a folder that exists"),
         ("output is input", "predict -m frozen_model.pb CHGCAR -o CHGCAR", "is also an input"),
         ("output is a folder", f"{bare[:-7]} data.npy data/set.000/x.y", "x.y: unknown kind"),
@@ -1034,7 +1034,7 @@ def _options() -> list[Case]:
         ("convert to nowhere", "convert rho.cube", "required: -o/--output"),
         ("convert into existing", "convert rho.cube -o data", "data: exists already"),
         ("convert into no folder", "convert rho.cube -o nix/new", "its folder nix does not exist"),
-        ("unknown format", f"{cube} -f xsf", "format 'xsf' asked for, expected one of cube"),
+        ("unknown format", f"{cube} -f xyz", "format 'xyz' asked for, expected one of cube"),
         (
             "format not known",
             "convert lcurve.out -o new",
