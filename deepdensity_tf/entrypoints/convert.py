@@ -19,8 +19,8 @@ def add_parser(subparsers) -> None:
         description="Turn Gaussian cube, VASP CHGCAR/AECCAR, XSF, Quantum ESPRESSO save folders, "
         "GPAW .gpw and NumPy .npz into a deepmd/npy system with densities in electrons/Å^3; one "
         "frame a file. Files of other formulas go to systems of their own, in folders below the "
-        "output. Cube files do not say whether they are periodic: without --nopbc they are taken so. "
-        "Prints a table of what was read, with the integrated electrons.",
+        "output. Cube files do not say whether they are periodic: without --nopbc they are taken "
+        "so. Prints a table of what was read, with the integrated electrons.",
         epilog="example:\n  dd-tf convert run*/CHGCAR.gz -o data/bulk\n"
         "  dd-tf convert mol*.cube --nopbc -o data/molecule",
         formatter_class=argparse.RawDescriptionHelpFormatter,
