@@ -108,7 +108,7 @@ class LatticeBlocks {
 
  private:
   static constexpr double kLargest = 16384;  // points a block
-  static constexpr size_t kMostParts = 1 << 24;
+  static constexpr size_t kMostParts = 1 << 20;  // 10^12 points: more than memory holds
 
   double side(int axis) const { return std::ceil(double(shape_[axis]) / double(count_[axis])); }
   double largest() const { return side(0) * side(1) * side(2); }
