@@ -207,7 +207,7 @@ def _learning_rate() -> Argument:
                 "start_lr", float, optional=True, default=5e-3, doc="Learning rate at the start."
             ),
             Argument(
-                "stop_lr", float, optional=True, default=1e-5, doc="Learning rate at the end."
+                "stop_lr", float, optional=True, default=2e-4, doc="Learning rate at the end."
             ),
             Argument(
                 "warmup_steps",
