@@ -609,7 +609,7 @@ def _data() -> list[Case]:
             lambda folder: np.save(folder / SET / "spin_density.npy", np.full((2, 4096), np.nan)),
             "frame 0: spin_density holds NaN",
         ),
-        ("file as system", both(key(f"{DATA}.systems", "mol.xyz")), "mol.xyz: no such folder"),
+        ("file as system", both(key(f"{DATA}.systems", "mol.xyz")), "mol.xyz: is a file but not HDF5"),
         ("directory as type.raw", directory("data/type.raw"), "type.raw: cannot be read"),
         ("crowded sets", lambda folder: (folder / "data/set.001").mkdir(), "set.001"),
     ]
@@ -815,7 +815,7 @@ def _graphs() -> list[Case]:
             "op in a function",
             in_function("WriteFile"),
             "predict",
-            "refused: holds operation 'Write",
+            "refused: holds function",
         ),
         ("function", in_function("Add"), "show", "refused: holds function 'Abs'"),
     ]

@@ -78,7 +78,7 @@ def test_crystal_in_all_formats(predict, model, crystal):
     np.testing.assert_allclose(cube.atoms.positions, crystal.positions, rtol=0, atol=1e-7)
     chgcar = VaspChargeDensity("CHGCAR")
     close(chgcar.chg[0], wanted)
-    assert list(chgcar.atoms[0].symbols) == list("HHCC")
+    assert list(chgcar.atoms[0].symbols) == list(crystal.symbols)
     assert "grid 8 x 9 x 10, 720 points" in err and "points/s" in err
     electrons = wanted.sum() * abs(np.linalg.det(CELL)) / 720
     assert f"{electrons:.6f} electrons on the grid" in err

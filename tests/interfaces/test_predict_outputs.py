@@ -119,8 +119,8 @@ def test_chgcar_with_and_without_occupancies(predict, tmp_path):
     )
     assert code == 0 and "--augmentation" not in err
     assert "3 atoms atom by atom" in err
-    # Grouped by element in the order of their first atoms: H, H, C.
+    # In the order of the structure: H, C, H.
     found = read_augmentation("CHGCAR")
-    assert list(found.atoms.symbols) == ["H", "H", "C"]
-    assert [values[0] for values in found.occupancies] == [0.25, 0.75, 0.5]
+    assert list(found.atoms.symbols) == ["H", "C", "H"]
+    assert [values[0] for values in found.occupancies] == [0.25, 0.5, 0.75]
     np.testing.assert_array_equal(read_density("CHGCAR")[0].density, bare)
