@@ -609,7 +609,11 @@ def _data() -> list[Case]:
             lambda folder: np.save(folder / SET / "spin_density.npy", np.full((2, 4096), np.nan)),
             "frame 0: spin_density holds NaN",
         ),
-        ("file as system", both(key(f"{DATA}.systems", "mol.xyz")), "mol.xyz: is a file but not HDF5"),
+        (
+            "file as system",
+            both(key(f"{DATA}.systems", "mol.xyz")),
+            "mol.xyz: is a file but not HDF5",
+        ),
         ("directory as type.raw", directory("data/type.raw"), "type.raw: cannot be read"),
         ("crowded sets", lambda folder: (folder / "data/set.001").mkdir(), "set.001"),
     ]
