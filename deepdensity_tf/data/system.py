@@ -12,6 +12,7 @@ from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.index import indexed_layouts
 from deepdensity_tf.data.layout import SetFiles, SystemFiles, find_layouts
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.whole import whole_numbers
 
 
 class DensitySystem:
@@ -151,8 +152,7 @@ class DensitySystem:
         coord = np.array(rows["coord"], dtype=np.float64).reshape(-1, 3)
         atype = self._types
         if atype is None:
-            own = np.asarray(rows["real_atom_types"]).astype(np.int64)
-            _expect_types(own, len(self._own), f"{part.name} frame {index}")
+            own = _own_types(rows["real_atom_types"], len(self._own), f"{part.name} frame {index}")
             coord, own = coord[own >= 0], own[own >= 0]
             self._refuse_unknown(own)
             atype = self._own[own]
@@ -195,20 +195,22 @@ def _row_counts(types: np.ndarray, ntypes: int, name: str) -> np.ndarray:
     """How often each row of types (nframes, natoms), -1 being none, has each type."""
     counts = np.zeros((len(types), ntypes + 1), dtype=np.int32)
     for first in range(0, len(types), 4096):
-        rows = np.asarray(types[first : first + 4096]).astype(np.int64)
-        _expect_types(rows, ntypes, name)
+        rows = _own_types(types[first : first + 4096], ntypes, name)
         number = np.arange(len(rows))[:, None] * (ntypes + 1) + rows + 1
         found = np.bincount(number.ravel(), minlength=len(rows) * (ntypes + 1))
         counts[first : first + 4096] = found.reshape(len(rows), -1)
     return counts[:, 1:]
 
 
-def _expect_types(types: np.ndarray, ntypes: int, label: str) -> None:
+def _own_types(stored: np.ndarray, ntypes: int, label: str) -> np.ndarray:
+    """Checked types as int64; dpdata stores them as floating-point numbers."""
+    types = whole_numbers(stored, f"{label}: real_atom_types.npy")
     if types.size and not -1 <= types.min() <= types.max() < ntypes:
         raise InputError(
             f"{label}: real_atom_types.npy holds {types.min()} to {types.max()}, expected types "
             f"0 to {ntypes - 1} of type_map.raw, or -1 for no atom"
         )
+    return types
 
 
 def find_systems(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from deepdensity_tf.entrypoints.options import (
     add_json,
+    expect_distinct,
     load_model,
     output_file,
     positive_float,
@@ -151,6 +152,9 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--candidates: needs the thresholds --lo and --hi")
     if len(args.models) < 2:
         raise InputError("--models: found one model, expected two or more")
+    candidates = None if args.lo is None else _candidates_file(args)
+    outputs = {"--output": args.output, "the list of --candidates": candidates, "--json": args.json}
+    expect_distinct(outputs, [*args.models, *args.system])
     models = [load_model(path) for path in args.models]
     summary = _Summary(args.lo or 0.0, args.hi or float("inf"))
     with atomic_path(args.output) as temporary, open(temporary, "w", encoding="utf-8") as stream:
@@ -158,8 +162,8 @@ def run(args: argparse.Namespace) -> None:
     log.info("%s: %d frames written", args.output, summary.total)
     write_json(args, _figures(summary, args.lo is not None))
     print(f"{summary.total} frames, largest max_devi_rho {summary.largest:.4g} %")
-    if args.lo is not None:
-        _report_candidates(args, summary)
+    if candidates:
+        _report_candidates(candidates, summary)
 
 
 def _figures(summary: _Summary, sorted_out: bool) -> dict:
@@ -218,10 +222,13 @@ def _row(step: int, found: Deviation, atomic: bool) -> str:
     return f"  {step:10d}" + "".join(f"{value:15.6e}" for value in values) + "\n"
 
 
-def _report_candidates(args: argparse.Namespace, summary: _Summary) -> None:
+def _candidates_file(args: argparse.Namespace) -> str:
+    return args.candidates or str(Path(args.output).with_suffix(".candidates"))
+
+
+def _report_candidates(path: str, summary: _Summary) -> None:
     from deepdensity_tf.utils.files import atomic_path
 
-    path = args.candidates or str(Path(args.output).with_suffix(".candidates"))
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:
         stream.write("# path frame max_devi_rho\n")
         for name, index, value in summary.candidates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,27 @@ positive_float = checked(float, _finite_positive, "a number above 0")
 output_file = checked(
     str, lambda path: Path(path).parent.is_dir(), "a file name in a folder that exists"
 )
+
+
+def expect_distinct(outputs: dict[str, str | Path | None], inputs: Sequence[str]) -> None:
+    """Refuse to write one file twice, or over an input.
+
+    Parameters
+    ----------
+    outputs : dict
+        Files to be written by the names of their options; None: not asked for.
+    inputs : sequence of str
+        Files and folders that are read.
+    """
+    from deepdensity_tf.utils.errors import InputError
+
+    taken = {Path(path.partition("#")[0]).resolve(): "an input" for path in inputs}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        other = taken.setdefault(Path(path).resolve(), option)
+        if other != option:
+            raise InputError(f"{path}: is {option} and {other}, expected another file for each")
 
 
 def add_json(parser) -> None:

@@ -94,7 +94,10 @@ def add_parser(subparsers) -> None:
         "are the same, else means over each element",
     )
     parser.add_argument(
-        "--electrons", type=positive_float, metavar="N", help="rescale to exactly N electrons"
+        "--electrons",
+        type=positive_float,
+        metavar="N",
+        help="rescale to exactly N electrons; spin density and gradient take the same factor",
     )
     parser.add_argument(
         "--gradient",

@@ -10,6 +10,7 @@ from deepdensity_tf.formats.base import UNITS, Volumetric, first_line, make_atom
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.whole import whole_numbers
 
 
 def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
@@ -46,7 +47,10 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     ]
     coord = _values(path, "coord", data["coord"], (data["coord"].size // 3, 3))
     box = _values(path, "box", data["box"], (3, 3))
-    species = data["symbols"].tolist() if "symbols" in data else data["numbers"]
+    if "symbols" in data:
+        species = data["symbols"].tolist()
+    else:
+        species = whole_numbers(data["numbers"], f"{path}: numbers")
     atoms = make_atoms(path, species, coord, box, data.get("pbc", True))
     return [Volumetric(atoms, *channels)]
 

@@ -21,6 +21,7 @@ from deepdensity_tf.formats.base import (
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.whole import whole_numbers
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -67,7 +68,7 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
 def _periods(path: Path, lines: list[str], words: list[str]) -> int:
     """Number of periodic directions."""
     if "DIM-GROUP" in words:
-        return int(_table(path, lines, words.index("DIM-GROUP") + 1, 1, 1)[0, 0])
+        return _counts(path, lines, words.index("DIM-GROUP") + 1, 1)[0]
     found = next((_PERIODS[word] for word in words if word in _PERIODS), None)
     return found if found is not None else 3 * ("PRIMVEC" in words)
 
@@ -82,7 +83,7 @@ def _structure(path: Path, lines: list[str], words: list[str]) -> tuple[list, np
     """Elements and positions, Å."""
     if "PRIMCOORD" in words:
         start = words.index("PRIMCOORD") + 2
-        stop = start + int(_table(path, lines, start - 1, 1, 1)[0, 0])
+        stop = start + _counts(path, lines, start - 1, 1)[0]
     elif "ATOMS" in words:
         start = words.index("ATOMS") + 1
         stop = next((k for k in range(start, len(words)) if words[k].startswith("BEGIN")), start)
@@ -101,7 +102,7 @@ def _structure(path: Path, lines: list[str], words: list[str]) -> tuple[list, np
 
 def _grid(path: Path, lines: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values (nx, ny, nz), origin and vectors from the first to the last points, Å."""
-    shape = _table(path, lines, 0, 1, 3)[0].astype(int).tolist()
+    shape = _counts(path, lines, 0, 3)
     if min(shape) < 2:
         raise InputError(f"{path}: found a grid of {shape} points, expected two or more each way")
     head = _table(path, lines, 1, 4, 3)
@@ -118,6 +119,12 @@ def _table(path: Path, lines: list[str], start: int, nrows: int, ncolumns: int) 
     if len(rows) < nrows:
         raise InputError(f"{path}: truncated in its header")
     return np.array([numbers(row, path, "numbers in a line", ncolumns) for row in rows])
+
+
+def _counts(path: Path, lines: list[str], start: int, count: int) -> list[int]:
+    """The first whole numbers of a line."""
+    row = _table(path, lines, start, 1, count)[0]
+    return whole_numbers(row, f"{path}: {lines[start].strip()[:60]!r}").tolist()
 
 
 def _check_ends(

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.foreign_graph import graph_fault, read_model_file
+from deepdensity_tf.utils.whole import whole_numbers
 
 _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
@@ -234,7 +235,7 @@ class DeepDensity:
         box = _array(box, "box", (-1,)).reshape(-1)
         if box.shape != (9,):
             raise InputError(f"box has {box.size} numbers, expected 9")
-        shape = tuple(int(n) for n in grid_shape)
+        shape = tuple(whole_numbers(grid_shape, "grid_shape").ravel().tolist())
         if len(shape) != 3 or not all(0 < n < 2**31 for n in shape):
             raise InputError(f"grid_shape is {shape}, expected three positive numbers")
         frame = self._frame(coord, box if pbc else None, atype)
@@ -301,7 +302,7 @@ class DeepDensity:
         """Checked inputs without points, all with a frame axis."""
         coord = _array(coord, "coord", (-1, 3))
         coord = coord if coord.ndim == 3 else coord[None]
-        atype = np.asarray(atype, dtype=np.int32)
+        atype = whole_numbers(atype, "atype")
         if atype.shape != coord.shape[1:2]:
             raise InputError(f"atype has shape {atype.shape}, expected ({coord.shape[1]},)")
         if atype.size and not (0 <= atype.min() and atype.max() < len(self.type_map)):
@@ -310,6 +311,7 @@ class DeepDensity:
                 f"expected 0 to {len(self.type_map) - 1}"
             )
         self._refuse_unseen(atype)
+        atype = atype.astype(np.int32)
         cell = np.zeros(9) if box is None else _array(box, "box", (-1,))
         if cell.size not in (9, 9 * len(coord)):
             raise InputError(f"box has {cell.size} numbers, expected 9 or 9 for each frame")

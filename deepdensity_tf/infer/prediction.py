@@ -34,7 +34,7 @@ class PredictOptions:
     grid : GridOptions
         Where.
     electrons : float, optional
-        Rescale the density to this number.
+        Rescale density, spin density and gradient so that the density has this number.
     spin, gradient : bool
         The spin density, the gradient of the density as well.
     files : FileOptions
@@ -108,11 +108,11 @@ def predict(
     pbc = bool(atoms.pbc.any())
     frame = (atoms.positions - grid.origin, grid.cell, atype, grid.shape, pbc)
     values = {"density": model.eval_grid(*frame, progress=progress)}
-    if options.spin:
-        values["spin"] = model.eval_grid(*frame, spin=True)
     electrons = float(values["density"].sum() * grid.volume_element)
     scale = _scale(electrons, options.electrons)
     values["density"] *= scale
+    if options.spin:
+        values["spin"] = scale * model.eval_grid(*frame, spin=True)
     if options.gradient:
         box = grid.cell if pbc else None
         gradient = model.eval_gradient(atoms.positions, box, atype, grid.points())

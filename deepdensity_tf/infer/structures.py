@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FLAT = 1e-9  # Å^3
+TAKEN_AS_PERIODIC = "%s: is periodic along some cell vectors, taken so along all"
 _BAD_INDEX = (IndexError, StopIteration, AssertionError)
 
 
@@ -77,10 +78,10 @@ def read_structures(path: str, frames: str = ":", nopbc: bool = False) -> Iterat
         label = f"{path} frame {index}"
         if nopbc:
             atoms.pbc = False
-        _check(atoms, label)
-        if atoms.pbc.any() and not atoms.pbc.all():
+        check_structure(atoms, label)
+        if is_partly_periodic(atoms):
             if not partly_periodic:
-                log.warning("%s: is periodic along some cell vectors, taken so along all", label)
+                log.warning(TAKEN_AS_PERIODIC, label)
             partly_periodic = True
             atoms.pbc = True
         yield StructureFrame(index, atoms, shape, label)
@@ -91,7 +92,13 @@ def read_structure(path: str, index: int = 0, nopbc: bool = False) -> StructureF
     return next(read_structures(path, str(index), nopbc))
 
 
-def _check(atoms: Atoms, label: str) -> None:
+def is_partly_periodic(atoms: Atoms) -> bool:
+    """Whether atoms are periodic along some cell vectors and not along others."""
+    return bool(atoms.pbc.any() and not atoms.pbc.all())
+
+
+def check_structure(atoms: Atoms, label: str) -> None:
+    """Raise InputError for a structure that has no density: no atoms, NaN, a cell too few."""
     if not len(atoms):
         raise InputError(f"{label}: has no atoms")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
@@ -99,7 +106,7 @@ def _check(atoms: Atoms, label: str) -> None:
     if atoms.pbc.any() and atoms.cell.rank < 3:
         raise InputError(
             f"{label}: periodic with {atoms.cell.rank} cell vectors, expected 3 (give it a cell "
-            "with vacuum, or --nopbc)"
+            "with vacuum, or no periodicity: --nopbc)"
         )
     if atoms.pbc.any() and atoms.cell.volume < _FLAT:
         raise InputError(f"{label}: the cell has no volume, expected three independent vectors")

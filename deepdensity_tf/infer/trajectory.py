@@ -28,7 +28,7 @@ from deepdensity_tf.infer.prediction import (
     write_prediction,
 )
 from deepdensity_tf.utils.errors import InputError
-from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.files import atomic_path, remove_leftovers
 from deepdensity_tf.utils.mpi import World
 from deepdensity_tf.utils.progress import track
 
@@ -144,8 +144,8 @@ def _prepare(run: Run, overwrite: bool) -> list[int]:
     frames = {**(old["frames"] if old else {}), **{str(i): d for i, d in digests.items()}}
     with atomic_path(run.record) as temporary:
         temporary.write_text(json.dumps({**facts, "frames": frames}, indent=1) + "\n")
+    remove_leftovers(path for index in digests for _, path in run.files(index))
     todo = [index for index in digests if not _finished(run, index)]
-    _remove_scratch(run, todo)
     if len(todo) < len(digests):
         log.info("%d of %d frames are finished already", len(digests) - len(todo), len(digests))
     return todo
@@ -246,12 +246,3 @@ def _remove_files(run: Run, index: int) -> None:
         if path.is_dir():
             shutil.rmtree(path)
         path.unlink(missing_ok=True)
-
-
-def _remove_scratch(run: Run, todo: Iterable[int]) -> None:
-    """What a killed run left of unfinished files (see utils.files.atomic_path)."""
-    unfinished = {f".{path.name}" for index in todo for _, path in run.files(index)}
-    for folder in {Path(output).parent for output in run.outputs}:
-        for scratch in folder.glob(".*"):
-            if scratch.stem in unfinished and scratch.is_dir():
-                shutil.rmtree(scratch, ignore_errors=True)

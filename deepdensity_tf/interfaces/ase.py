@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,17 @@ import numpy as np
 
 from deepdensity_tf.formats import Grid, box_around, fft_shape, write_volumetric
 from deepdensity_tf.infer.deep_density import DeepDensity
+from deepdensity_tf.infer.structures import (
+    TAKEN_AS_PERIODIC,
+    check_structure,
+    is_partly_periodic,
+)
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+log = logging.getLogger(__name__)
 
 
 class DeepDensityCalculator:
@@ -55,8 +63,6 @@ class DeepDensityCalculator:
         atoms = self._atoms(atoms)
         cell, origin = atoms.cell.array, np.zeros(3)
         if atoms.cell.rank < 3:
-            if atoms.pbc.any():
-                raise InputError("periodic atoms without three cell vectors")
             cell, origin = box_around(atoms.positions, self.pad)
         return Grid(fft_shape(cell, self.spacing), cell, origin)
 
@@ -72,7 +78,8 @@ class DeepDensityCalculator:
         Parameters
         ----------
         atoms : ase.Atoms, optional
-            Periodic along all cell vectors or along none.
+            Periodic along all cell vectors or along none; if along some, a warning says that they
+            are taken as periodic along all.
         spin : int, optional
             0: spin up, 1: spin down; None: their sum.
         pad : bool
@@ -90,6 +97,7 @@ class DeepDensityCalculator:
         """
         if spin not in (None, 0, 1):
             raise InputError(f"spin is {spin}, expected 0 (up), 1 (down) or None")
+        atoms = self._atoms(atoms)
         density = self._on_grid(atoms)
         if spin is None:
             return density
@@ -115,7 +123,13 @@ class DeepDensityCalculator:
         return self.model.eval_grid(coord, grid.cell, atype, grid.shape, pbc=pbc, spin=spin)
 
     def _atoms(self, atoms: Atoms | None) -> Atoms:
+        """The atoms that are meant, checked."""
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise InputError("no atoms given, neither to the calculator nor to the call")
+        check_structure(atoms, "atoms")
+        if is_partly_periodic(atoms):
+            log.warning(TAKEN_AS_PERIODIC, "atoms")
+            atoms = atoms.copy()
+            atoms.pbc = True
         return atoms

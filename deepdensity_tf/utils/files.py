@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,7 +70,7 @@ _MARK = ".unfinished-"
 @contextmanager
 def _scratch_folder(path: Path) -> Iterator[Path]:
     try:
-        _remove_leftovers(path)
+        remove_leftovers([path])
         scratch, lock = _locked_folder(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
@@ -94,16 +93,25 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
         os.close(lock)  # another process took it for a leftover between the two calls
 
 
-def _remove_leftovers(path: Path) -> None:
-    """What killed processes left of earlier attempts to write `path`."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}{_MARK}????????"):
-        try:
-            lock = os.open(leftover, os.O_RDONLY)
-        except OSError:
-            continue
-        if _lock(lock, unsupported=False):
-            shutil.rmtree(leftover, ignore_errors=True)
-        os.close(lock)
+def remove_leftovers(paths: Iterable[str | os.PathLike]) -> None:
+    """Remove what killed processes left of attempts to write files; who still writes keeps it."""
+    folders: dict[Path, set[str]] = {}
+    for path in map(Path, paths):
+        folders.setdefault(path.parent, set()).add(path.name)
+    for folder, names in folders.items():
+        for leftover in folder.glob(f".*{_MARK}????????"):
+            if leftover.name[1:].rpartition(_MARK)[0] in names:
+                _remove_unlocked(leftover)
+
+
+def _remove_unlocked(leftover: Path) -> None:
+    try:
+        lock = os.open(leftover, os.O_RDONLY)
+    except OSError:
+        return
+    if _lock(lock, unsupported=False):
+        shutil.rmtree(leftover, ignore_errors=True)
+    os.close(lock)
 
 
 def _lock(descriptor: int, unsupported: bool) -> bool:

@@ -253,50 +253,55 @@ def refused(process: subprocess.Popen, word: str) -> list[str]:
     return []
 
 
-def full_disk(folder: Path) -> Count:
-    """A disk that fills up while training; then there is room again."""
+def starve(folder: Path, begin: Callable[[Path], bool], end: Callable[[Path], object]) -> Count:
+    """A disk that cannot be written any more while training, from `begin` to `end`."""
     count = Count()
-    with small_disk(folder / "disk", "8m") as disk:
+    with small_disk(folder, "8m") as disk:
         if disk is None:
             return count
         prepare(disk)
         process = start(["train", "input.json"], disk)
         while _newest(disk / "model.ckpt") < 5 and process.poll() is None:
             time.sleep(0.01)
-        fill = disk / "fill"
-        with suppress(OSError), open(fill, "wb") as stream:
+        if begin(disk):
+            count.faults = count.hit = 1
+            count.problems += refused(process, "cannot be written")
+        else:
+            finish(process)
+        step, _ = weights(disk / "model.ckpt")
+        end(disk)
+        count.problems += _goes_on(disk, step)
+    return count
+
+
+def full_disk(folder: Path) -> Count:
+    """A disk that fills up while training; then there is room again."""
+
+    def fill(disk: Path) -> bool:
+        with suppress(OSError), open(disk / "fill", "wb") as stream:
             while True:
                 stream.write(bytes(4096))
                 stream.flush()
-        count.faults = count.hit = 1
-        count.problems += refused(process, "cannot be written")
-        step, _ = weights(disk / "model.ckpt")
-        fill.unlink()
-        count.problems += _goes_on(disk, step)
-    return count
+        return True
+
+    return starve(folder / "disk", fill, lambda disk: (disk / "fill").unlink())
 
 
 def read_only(folder: Path) -> Count:
     """A folder that loses the right to be written while training; then it is given back."""
-    count = Count()
-    with small_disk(folder / "rights", "8m") as disk:
-        if disk is None:
-            return count
-        prepare(disk)
-        process = start(["train", "input.json"], disk)
-        while _newest(disk / "model.ckpt") < 5 and process.poll() is None:
-            time.sleep(0.01)
-        remount = ["mount", "-o", "remount,ro", str(disk)]
+
+    def remount(disk: Path, rights: str) -> bool:
+        command = ["mount", "-o", f"remount,{rights}", str(disk)]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def take(disk: Path) -> bool:
         for _ in range(200):  # refused while a file is open for writing
-            if subprocess.run(remount, capture_output=True).returncode == 0:
-                count.faults = count.hit = 1
-                break
+            if remount(disk, "ro"):
+                return True
             time.sleep(0.005)
-        count.problems += refused(process, "cannot be written") if count.faults else []
-        step, _ = weights(disk / "model.ckpt")
-        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-        count.problems += _goes_on(disk, step)
-    return count
+        return False
+
+    return starve(folder / "rights", take, lambda disk: remount(disk, "rw"))
 
 
 def _goes_on(folder: Path, step: int) -> list[str]:

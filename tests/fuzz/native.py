@@ -170,20 +170,25 @@ class Calls:
         grad = self._floats([nvec, (lmax + 1) ** 2])
         self._ops.dd_harmonics_grad(grad=grad, vec=vec, lmax=lmax)
 
+    def _functions(self, natoms: int) -> dict:
+        """Coefficients and radii of atom-centred functions."""
+        nchannel, nspline, lmax = (int(n) for n in self.rng.integers([0, 0, 0], [3, 12, 9]))
+        shape = self._shape([natoms, nchannel, nspline, (lmax + 1) ** 2 + self._odd(0.03)])
+        return {
+            "coef": self.rng.normal(size=shape).astype(self._dtype()),
+            "radial": self._np.array([self._number(), self._number()]),
+        }
+
     def _expansion(self) -> None:
         npairs, natoms, npoints = (int(n) for n in self.rng.integers([0, 0, 0], [60, 6, 20]))
-        nchannel, nspline, lmax = (int(n) for n in self.rng.integers([0, 0, 0], [3, 12, 9]))
-        dtype = ("float32", "float64")[self.rng.integers(2)]
-        shape = self._shape([natoms, nchannel, nspline, (lmax + 1) ** 2 + self._odd(0.03)])
         arguments = {
             "disp": self._floats([npairs, 3], 1.5),
             "pair_point": self._np.sort(self._integers(0, npoints, npairs)),
             "pair_atom": self._integers(0, natoms, npairs),
-            "coef": self.rng.normal(size=shape).astype(dtype),
-            "radial": self._np.array([self._number(), self._number()]),
+            **self._functions(natoms),
         }
         wanted = int(self.rng.integers(-2, 3)) if self._odd(0.05) else npoints
-        grad = self._floats([npoints, nchannel])
+        grad = self._floats([npoints, *arguments["coef"].shape[1:2]])
         calls = (
             lambda: self._ops.dd_expansion(npoints=wanted, **arguments),
             lambda: self._ops.dd_expansion_grad_disp(grad=grad, **arguments),
@@ -193,17 +198,13 @@ class Calls:
 
     def _density(self) -> None:
         nframes, natoms, npoints = (int(n) for n in self.rng.integers([0, 0, 0], [3, 8, 200]))
-        nchannel, nspline, lmax = (int(n) for n in self.rng.integers([0, 0, 0], [3, 12, 9]))
-        dtype = ("float32", "float64")[self.rng.integers(2)]
-        shape = self._shape([natoms, nchannel, nspline, (lmax + 1) ** 2])
         arguments = {
             "point": self._floats([npoints, 3]),
             "point_splits": self._splits(nframes, npoints),
             "coord": self._floats([natoms, 3]),
             "coord_splits": self._splits(nframes, natoms),
             "box": self._boxes(nframes),
-            "coef": self.rng.normal(size=shape).astype(dtype),
-            "radial": self._np.array([self._number(), self._number()]),
+            **self._functions(natoms),
         }
         if self.rng.integers(2):
             for name in ("point", "point_splits", "coord_splits", "box"):

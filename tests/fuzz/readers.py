@@ -148,6 +148,25 @@ def check(target: Target, data: bytes, folder: Path) -> str:
     return "answered"
 
 
+class Damaged:
+    """A folder of good files, of which one at a time is damaged and read."""
+
+    def __init__(self, folder: Path, only: str = ""):
+        self._folder = folder
+        make_seeds(folder)
+        self._targets = {name: target for name, target in targets().items() if only in name}
+        self.seeds = {n: (folder / t.file).read_bytes() for n, t in self._targets.items()}
+
+    def read(self, name: str, data: bytes, keep: Path) -> str:
+        """`check` with these bytes, which are kept also after a crash of the process."""
+        keep.write_bytes(data)
+        target = self._targets[name]
+        try:
+            return check(target, data, self._folder)
+        finally:
+            (self._folder / target.file).write_bytes(self.seeds[name])
+
+
 def fuzz(seconds: float, seed: int, keep: Path, only: str = "") -> Counter:
     """Read damaged files until the time is over.
 
@@ -159,24 +178,17 @@ def fuzz(seconds: float, seed: int, keep: Path, only: str = "") -> Counter:
     rng, counts = random.Random(seed), Counter()
     logging.getLogger("deepdensity_tf").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as scratch:
-        good = Path(scratch) / "good"
-        good.mkdir()
-        make_seeds(good)
-        chosen = {name: target for name, target in targets().items() if only in name}
-        seeds = {name: (good / target.file).read_bytes() for name, target in chosen.items()}
+        files = Damaged(Path(scratch), only)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             # To load a model takes a hundred times as long as the others.
             slow = rng.random() < 0.02
-            name = rng.choice([n for n in chosen if slow or n != "model"] or list(chosen))
-            data = mutate(seeds[name], rng)
-            keep.write_bytes(data)  # also after a crash of the process
+            kinds = list(files.seeds)
+            name = rng.choice([kind for kind in kinds if slow or kind != "model"] or kinds)
             try:
-                counts[f"{name}: {check(chosen[name], data, good)}"] += 1
+                counts[f"{name}: {files.read(name, mutate(files.seeds[name], rng), keep)}"] += 1
             except Exception as error:
                 raise RuntimeError(f"seed {seed}, {name}, {keep}: {error!r}") from error
-            finally:
-                (good / chosen[name].file).write_bytes(seeds[name])
     keep.unlink(missing_ok=True)
     return counts
 
@@ -189,19 +201,13 @@ def fuzz_guided(seconds: float, keep: Path) -> None:
     good, corpus = scratch / "good", scratch / "corpus"
     good.mkdir(), corpus.mkdir()
     with atheris.instrument_imports(include=["deepdensity_tf.data", "deepdensity_tf.utils"]):
-        chosen = list(targets().values())
-    make_seeds(good)
-    seeds = [(good / target.file).read_bytes() for target in chosen]
-    for number, seed in enumerate(seeds):
+        files = Damaged(good)
+    names = list(files.seeds)
+    for number, seed in enumerate(files.seeds.values()):
         (corpus / str(number)).write_bytes(bytes([number]) + seed[:20_000])
 
     def one(data: bytes) -> None:
-        number = data[0] % len(chosen) if data else 0
-        keep.write_bytes(data)
-        try:
-            check(chosen[number], data[1:], good)
-        finally:
-            (good / chosen[number].file).write_bytes(seeds[number])
+        files.read(names[data[0] % len(names) if data else 0], data[1:], keep)
 
     options = [f"-max_total_time={seconds:.0f}", "-max_len=20000", "-timeout=60", str(corpus)]
     atheris.Setup([sys.argv[0], *options], one)

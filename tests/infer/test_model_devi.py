@@ -172,6 +172,24 @@ def test_refused(devi, arguments, message):
     assert sorted(path.name for path in Path().iterdir()) == ["n.xyz"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "x.candidates"], "x.candidates: is the list of --candidates and --output"),
+        (["-o", "x.out", "--candidates", "x.out"], "x.out: is the list of --candidates and"),
+        (["-o", "x.out", "--json", "x.candidates"], "x.candidates: is --json and the list of"),
+        (["-o", "n.xyz"], "n.xyz: is --output and an input"),
+    ],
+)
+def test_no_output_overwrites_another(devi, arguments, message):
+    ase.io.write("n.xyz", ATOMS)
+    before = Path("n.xyz").read_text()
+    code, _, err = devi("-s", "n.xyz", "--lo", 1, "--hi", 2, *arguments)
+    assert code == 2 and message in err
+    assert [path.name for path in Path().iterdir()] == ["n.xyz"]
+    assert Path("n.xyz").read_text() == before
+
+
 def test_one_model_is_refused(devi, ensemble):
     code, _, err = devi("-s", "x", models=ensemble[:1])
     assert code == 2 and "found one model, expected two or more" in err

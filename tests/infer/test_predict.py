@@ -44,9 +44,9 @@ def predict(capsys, frozen_model, tmp_path, monkeypatch):
     """Runs `dd-tf predict` in tmp_path; gives exit code and stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
+    def run(*arguments, model=frozen_model):
         try:
-            code = main(["predict", "-m", str(frozen_model), *map(str, arguments)])
+            code = main(["predict", "-m", str(model), *map(str, arguments)])
         except SystemExit as stop:  # argparse
             code = stop.code
         out, err = capsys.readouterr()
@@ -136,6 +136,20 @@ def test_nopbc_takes_the_cell_as_window(predict, model, crystal):
     wanted = expected(model, crystal, grid, False)
     close(np.load("rho.npy"), wanted)
     assert np.abs(wanted - expected(model, crystal, grid, True)).max() > 1e-3
+
+
+def test_electrons_rescale_all_quantities(predict, make_frozen, crystal):
+    """Spin polarisation and gradient of the density stay in step with it."""
+    model = make_frozen(spin=True)
+    found = []
+    for options in ([], ["--electrons", 10]):
+        arguments = ["crystal.extxyz", "--grid", *SHAPE, "--spin", "--gradient", *options]
+        code, err = predict(*arguments, "-o", "rho.npy", model=model)
+        assert code == 0, err
+        found.append([np.load(f"rho{kind}.npy") for kind in ("", ".spin", ".gradient")])
+    factor = 10 / (found[0][0].mean() * abs(np.linalg.det(CELL)))
+    for before, after in zip(*found, strict=True):
+        np.testing.assert_allclose(after, factor * before, rtol=1e-12)
 
 
 def test_electrons_are_exact(predict, crystal):

@@ -19,6 +19,7 @@ from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.infer.structures import read_structures
 from deepdensity_tf.main import main
 from deepdensity_tf.utils import mpi
+from deepdensity_tf.utils.files import atomic_path
 from tests.conftest import write_small_system
 
 GRID = ("--grid", "6", "7", "8")
@@ -77,6 +78,18 @@ def test_frames_of_a_system_with_spin_and_gradient(predict, make_frozen, tmp_pat
     assert np.load("rho.000005.gradient.npy").shape == (6, 7, 8, 3)
 
 
+def test_what_another_process_is_writing_stays(predict, tmp_path):
+    """Left by a killed run, and in use by one that goes on at the same time."""
+    write_trajectory(tmp_path / "md.extxyz", 2)
+    left = tmp_path / ".rho.000000.cube.unfinished-ab12cd34"
+    left.mkdir()
+    with atomic_path(tmp_path / "rho.000001.cube") as temporary:
+        temporary.write_text("half")
+        code, err = predict("md.extxyz", "--frames", "0:", *GRID, "-o", "rho.cube")
+        assert code == 0, err
+        assert temporary.read_text() == "half" and not left.exists()
+
+
 def command(model, *arguments):
     return [sys.executable, "-m", "deepdensity_tf", "predict", "-m", str(model), *arguments]
 
@@ -101,8 +114,8 @@ def test_killed_and_resumed_gives_the_same_files(predict, frozen_model, tmp_path
     process.kill()
     assert process.wait() == -signal.SIGKILL
     # A kill in the middle of a file leaves its scratch folder behind.
-    (folder / ".rho.000199.cube.ab12cd34").mkdir()
-    (folder / ".rho.000199.cube.ab12cd34" / "rho.000199.cube").write_text("half")
+    (folder / ".rho.000199.cube.unfinished-ab12cd34").mkdir()
+    (folder / ".rho.000199.cube.unfinished-ab12cd34" / "rho.000199.cube").write_text("half")
     before = {path: path.stat().st_mtime_ns for path in folder.glob("rho.*.cube")}
     assert 60 <= len(before) < 200
     code, err = predict(*arguments)

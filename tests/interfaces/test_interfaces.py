@@ -39,6 +39,21 @@ def test_calculator_spin(make_frozen):
     np.testing.assert_allclose(up - down, calculator.get_pseudo_spin_density(CRYSTAL), atol=1e-12)
 
 
+def test_calculator_says_what_it_makes_of_a_slab(frozen_model, caplog):
+    """Periodic along two cell vectors: taken along three, with a word about it, once a call."""
+    calculator = DeepDensityCalculator(frozen_model, spacing=0.7)
+    wanted = calculator.get_pseudo_density(CRYSTAL)
+    assert not caplog.records
+    slab = CRYSTAL.copy()
+    slab.pbc = (True, True, False)
+    np.testing.assert_array_equal(calculator.get_pseudo_density(slab), wanted)
+    assert "periodic along some cell vectors, taken so along all" in caplog.text
+    assert len(caplog.records) == 1 and slab.pbc.tolist() == [True, True, False]
+    slab.cell[2] = 0
+    with pytest.raises(InputError, match="periodic with 2 cell vectors, expected 3"):
+        calculator.get_pseudo_density(slab)
+
+
 def test_calculator_errors(frozen_model):
     calculator = DeepDensityCalculator(frozen_model)
     with pytest.raises(InputError, match="no atoms"):
@@ -120,7 +135,7 @@ def water():
     return dft.RKS(mol, xc="PBE").run(conv_tol=1e-11)
 
 
-@pytest.mark.parametrize("kind", ["RKS", "UKS"])
+@pytest.mark.parametrize("kind", ["RKS", "ROKS", "UKS", "GKS"])
 def test_guess_from_the_converged_density(water, kind):
     """Its potential is that of the converged calculation, so are its orbitals."""
     from pyscf import dft
@@ -129,8 +144,12 @@ def test_guess_from_the_converged_density(water, kind):
 
     mf = getattr(dft, kind)(water.mol, xc="PBE")
     dm = init_guess(mf, ExactModel(water))
-    assert dm.shape == (water.mol.nao,) * 2 if kind == "RKS" else (2, *dm.shape[1:])
-    total = dm if kind == "RKS" else dm.sum(axis=0)
+    nao = water.mol.nao
+    if kind == "GKS":
+        assert dm.shape == (2 * nao, 2 * nao)
+        total = dm[:nao, :nao] + dm[nao:, nao:]
+    else:
+        total = dm.reshape(-1, nao, nao)[:2].sum(axis=0)
     # The coarser quadrature of the guess and the Coulomb fit leave 1e-3.
     np.testing.assert_allclose(total, water.make_rdm1(), atol=2e-3)
     assert mf.energy_tot(dm) == pytest.approx(water.e_tot, abs=1e-5)
@@ -149,6 +168,15 @@ def test_guess_for_hartree_fock_and_hybrids(water):
         assert 0 < errors[0] < 0.1 * errors[1]
 
 
+def test_guess_does_not_depend_on_blocks(water, monkeypatch):
+    from deepdensity_tf.interfaces import pyscf
+
+    wanted = pyscf.init_guess(water, ExactModel(water))
+    monkeypatch.setattr(pyscf, "_BLOCK", 9_999)
+    found = pyscf.init_guess(water, ExactModel(water))
+    np.testing.assert_allclose(found, wanted, atol=1e-10)
+
+
 def test_guess_errors(water, frozen_model):
     from pyscf import dft, gto
 
@@ -159,5 +187,7 @@ def test_guess_errors(water, frozen_model):
     all_electron = gto.M(atom=water.mol.atom, basis="sto-3g", verbose=0)
     with pytest.raises(InputError, match="8.* electrons, the molecule has 10"):
         init_guess(dft.RKS(all_electron, xc="PBE"), ExactModel(water))
+    with pytest.raises(InputError, match="found DKS with a Hamiltonian of shape"):
+        init_guess(dft.DKS(all_electron, xc="PBE"), ExactModel(water))
     with pytest.raises(InputError, match="knows C H"):
         init_guess(water, DeepDensity(frozen_model))
