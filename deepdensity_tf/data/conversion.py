@@ -17,6 +17,7 @@ from deepdensity_tf.formats import Volumetric, read_density
 from deepdensity_tf.formats.windows import as_cell, doubt_electrons
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_folder
+from deepdensity_tf.utils.paw_blocks import Channels, Occupancies
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,14 @@ class _Group:
     def __post_init__(self):
         self.folder.mkdir()
         self.writer = SystemWriter(self.folder)
+        self.channels: Channels | None = None
+
+    def add(self, frame: Frame, occupancies: Occupancies | None) -> None:
+        """Append a frame; the PAW occupancies that it may have say what they are."""
+        if occupancies is not None:
+            channels = occupancies.channels
+            self.channels = (self.channels or channels).joined(channels, frame.label)
+        self.writer.add(frame)
 
 
 def convert(
@@ -113,7 +122,7 @@ def convert(
                 if key not in groups:
                     symbols = found.atoms.get_chemical_symbols()
                     groups[key] = _Group(folder / str(len(groups)), symbols)
-                groups[key].writer.add(frame)
+                groups[key].add(frame, found.augmentation)
                 rows.append((key, _row(frame, found)))
             log.info("read %d of %d files: %s", number, len(files), file)
         _finish(groups, folder, options)
@@ -186,7 +195,8 @@ def _by_type(volume: Volumetric, file: str, options: ConvertOptions) -> Volumetr
     if unknown:
         raise InputError(f"{file}: found {' '.join(unknown)}, expected {' '.join(names)}")
     order = np.argsort([names.index(symbol) for symbol in symbols], kind="stable")
-    return replace(volume, atoms=volume.atoms[order])
+    augmentation = volume.augmentation and volume.augmentation.of_atoms(order)
+    return replace(volume, atoms=volume.atoms[order], augmentation=augmentation)
 
 
 def _frame(found: Volumetric, file: str, options: ConvertOptions) -> Frame:
@@ -204,6 +214,8 @@ def _frame(found: Volumetric, file: str, options: ConvertOptions) -> Frame:
         spin_density=None if spin is None else spin.ravel(),
         grid_shape=found.density.shape,
         loose_points=None,
+        augmentation=found.augmentation and found.augmentation.total,
+        spin_augmentation=found.augmentation and found.augmentation.spin,
     )
     check_frame(frame)
     _doubt_unit(found, file)
@@ -249,7 +261,7 @@ def _finish(groups: dict[_Key, _Group], folder: Path, options: ConvertOptions) -
     names = _folder_names(list(groups))
     for key, group in groups.items():
         atype = np.array([type_map.index(symbol) for symbol in group.symbols])
-        group.writer.finish(type_map, atype)
+        group.writer.finish(type_map, atype, group.channels)
         if len(groups) > 1:
             os.replace(group.folder, folder / names[key])
             continue

@@ -25,6 +25,8 @@ class Frame:
     files: tuple[WatchedFile, ...] = ()  # what the views above map
     weight: np.ndarray | None = None  # (npoints,) of loose points; None: all the same
     full_electrons: float | None = None  # of the grid that loose points were drawn from
+    augmentation: np.ndarray | None = None  # (natoms, n) PAW occupancies, NaN behind them
+    spin_augmentation: np.ndarray | None = None  # up minus down, same shape
 
     def check_unchanged(self) -> None:
         """Raise InputError if a file behind this frame has changed since it was opened."""

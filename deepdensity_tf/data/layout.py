@@ -30,6 +30,8 @@ ARRAYS = {
     "weight": "f",
     "electrons": "f",
     "real_atom_types": "iuf",
+    "augmentation": "f",
+    "spin_augmentation": "f",
 }
 _HDF5_SUFFIXES = (".hdf5", ".h5")
 
@@ -252,7 +254,24 @@ def _set(name: str, find: Callable[[str], StoredArray | None], natoms: int, pbc:
     ):
         if key in arrays:
             _expect(name, key, arrays[key], shape)
+    _expect_occupancies(name, arrays, (nframes, natoms))
     return SetFiles(name, arrays)
+
+
+def _expect_occupancies(name: str, arrays: dict[str, StoredArray], shape: tuple[int, int]) -> None:
+    """PAW occupancies: some numbers for each atom, as many of the spin as in all."""
+    if "augmentation" not in arrays:
+        if "spin_augmentation" in arrays:
+            raise InputError(f"{name}: found spin_augmentation.npy, expected augmentation.npy too")
+        return
+    total = arrays["augmentation"]
+    if len(total.shape) != 3 or total.shape[:2] != shape:
+        raise InputError(
+            f"{name}/augmentation.npy: found shape {total.shape}, expected "
+            f"({shape[0]}, {shape[1]}, numbers of an atom)"
+        )
+    if "spin_augmentation" in arrays:
+        _expect(name, "spin_augmentation", arrays["spin_augmentation"], total.shape)
 
 
 def _points_array(label: str, array: StoredArray, nframes: int) -> StoredArray:

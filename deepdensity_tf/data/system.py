@@ -150,10 +150,11 @@ class DensitySystem:
         arrays = part.arrays
         rows = {name: array.row(index) for name, array in arrays.items()}
         coord = np.array(rows["coord"], dtype=np.float64).reshape(-1, 3)
-        atype = self._types
+        atype, atoms = self._types, slice(None)
         if atype is None:
             own = _own_types(rows["real_atom_types"], len(self._own), f"{part.name} frame {index}")
-            coord, own = coord[own >= 0], own[own >= 0]
+            atoms = own >= 0
+            coord, own = coord[atoms], own[atoms]
             self._refuse_unknown(own)
             atype = self._own[own]
         return Frame(
@@ -169,6 +170,10 @@ class DensitySystem:
             files=tuple({array.file: None for array in arrays.values()}),
             weight=rows.get("weight"),
             full_electrons=float(rows["electrons"]) if "electrons" in rows else None,
+            augmentation=rows["augmentation"][atoms] if "augmentation" in rows else None,
+            spin_augmentation=(
+                rows["spin_augmentation"][atoms] if "spin_augmentation" in rows else None
+            ),
         )
 
 

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from deepdensity_tf.data import augmentation
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_folder
+from deepdensity_tf.utils.paw_blocks import Channels
 
 
 def write_system(
-    path: str | Path, frames: Iterable[Frame], type_map: list[str], mixed: int | None = None
+    path: str | Path,
+    frames: Iterable[Frame],
+    type_map: list[str],
+    mixed: int | None = None,
+    channels: Channels | None = None,
 ) -> None:
     """Write frames as a system; those with equal numbers of points share a set.
 
@@ -28,6 +34,8 @@ def write_system(
         Elements of the types.
     mixed : int, optional
         Write a mixed system, with types for each frame, for frames of up to so many atoms.
+    channels : Channels, optional
+        What the PAW occupancies are, where frames have them.
 
     Raises
     ------
@@ -38,7 +46,7 @@ def write_system(
         writer = SystemWriter(folder, mixed)
         for frame in frames:
             writer.add(frame)
-        writer.finish(type_map)
+        writer.finish(type_map, channels=channels)
 
 
 class SystemWriter:
@@ -81,9 +89,11 @@ class SystemWriter:
             "weight": (frame.weight, np.float64),
             "electrons": (None if frame.grid_shape else frame.full_electrons, np.float64),
             "real_atom_types": (self._padded(frame.atype, -1) if self._mixed else None, np.int32),
+            "augmentation": (self._padded(frame.augmentation, np.nan), np.float64),
+            "spin_augmentation": (self._padded(frame.spin_augmentation, np.nan), np.float64),
         }
         rows = {name: row for name, row in rows.items() if row[0] is not None}
-        key = (len(frame.density), *rows)
+        key = (len(frame.density), *rows, np.shape(frame.augmentation)[1:])
         if key not in self._sets:
             part = self._folder / f"set.{len(self._sets):03d}"
             part.mkdir()
@@ -94,15 +104,22 @@ class SystemWriter:
         for name, array in self._sets[key].items():
             array.append(rows[name][0])
 
-    def _padded(self, values: np.ndarray, padding: float) -> np.ndarray:
+    def _padded(self, values: np.ndarray | None, padding: float) -> np.ndarray | None:
         """As many rows as the system has atoms."""
+        if values is None:
+            return None
         missing = (self._mixed or len(values)) - len(values)
         if missing < 0:
             raise InputError(f"expected at most {self._mixed} atoms, found {len(values)}")
         rest = np.full((missing, *values.shape[1:]), padding, dtype=values.dtype)
         return np.concatenate([values, rest])
 
-    def finish(self, type_map: list[str], atype: np.ndarray | None = None) -> None:
+    def finish(
+        self,
+        type_map: list[str],
+        atype: np.ndarray | None = None,
+        channels: Channels | None = None,
+    ) -> None:
         """Complete the system.
 
         Parameters
@@ -112,6 +129,8 @@ class SystemWriter:
         atype : np.ndarray, optional
             (natoms,) types in `type_map`, where the frames counted them in another one; not for
             a mixed system.
+        channels : Channels, optional
+            What the PAW occupancies are, where frames have them.
 
         Raises
         ------
@@ -130,6 +149,8 @@ class SystemWriter:
         (self._folder / "type_map.raw").write_text("".join(f"{name}\n" for name in type_map))
         if not self._first.pbc:
             (self._folder / "nopbc").touch()
+        if channels is not None:
+            (self._folder / augmentation.NAME).write_text(channels.to_json() + "\n")
 
 
 @dataclass

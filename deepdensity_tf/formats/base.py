@@ -19,6 +19,8 @@ from deepdensity_tf.utils.number_text import parse_numbers
 if TYPE_CHECKING:
     import ase
 
+    from deepdensity_tf.utils.paw_blocks import Occupancies
+
 BOHR = 0.529177210903  # Å, CODATA 2018
 UNITS = {"e/bohr3": BOHR**-3, "e/ang3": 1.0}  # in electrons/Å^3
 _OPENERS: dict[bytes, Callable] = {
@@ -41,6 +43,7 @@ class Volumetric:
     # Where the file has the first point, (3,) Å; the atoms are moved by -origin.
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
     says_pbc: bool = True  # whether the file says if it is periodic
+    augmentation: Occupancies | None = None  # PAW occupancies of the atoms
 
     @property
     def electrons(self) -> float:

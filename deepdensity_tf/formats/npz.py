@@ -10,13 +10,15 @@ from deepdensity_tf.formats.base import UNITS, Volumetric, first_line, make_atom
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.paw_blocks import Occupancies, channels_from, checked_occupancies
 from deepdensity_tf.utils.whole import whole_numbers
 
 
 def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     """Read density (nx, ny, nz) in electrons/Å^3 or `unit`, coord (natoms, 3), box (3, 3) in Å.
 
-    Further keys: symbols or numbers (natoms,), pbc (one or three booleans, true), spin_density.
+    Further keys: symbols or numbers (natoms,), pbc (one or three booleans, true), spin_density;
+    PAW occupancies: augmentation, spin_augmentation (natoms, n), augmentation_channels (JSON).
 
     Raises
     ------
@@ -52,7 +54,20 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     else:
         species = whole_numbers(data["numbers"], f"{path}: numbers")
     atoms = make_atoms(path, species, coord, box, data.get("pbc", True))
-    return [Volumetric(atoms, *channels)]
+    spin = channels[1] if len(channels) == 2 else None
+    augmentation = _occupancies(path, data, atoms.get_chemical_symbols())
+    return [Volumetric(atoms, channels[0], spin, augmentation=augmentation)]
+
+
+def _occupancies(path: Path, data: dict, symbols: list[str]) -> Occupancies | None:
+    """PAW occupancies as interfaces.gpaw exports them."""
+    sets = [data[key] for key in ("augmentation", "spin_augmentation") if key in data]
+    if "augmentation" not in data:
+        return None
+    if "augmentation_channels" not in data:
+        raise InputError(f"{path}: found augmentation, expected augmentation_channels too")
+    channels = channels_from(str(data["augmentation_channels"]), f"{path}: augmentation_channels")
+    return checked_occupancies(channels, symbols, sets, str(path))
 
 
 def _values(path: Path, key: str, array: np.ndarray, shape: tuple) -> np.ndarray:
