@@ -1,23 +1,26 @@
-"""From density files to systems."""
+"""From a density file or system to frames of a system."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from deepdensity_tf.data.augmentation import read_channels
 from deepdensity_tf.data.checks import check_frame
 from deepdensity_tf.data.frame import Frame
-from deepdensity_tf.data.writer import SystemWriter
+from deepdensity_tf.data.layout import system_paths
+from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.data.thinning import thin
 from deepdensity_tf.formats import Volumetric, read_density
 from deepdensity_tf.formats.windows import as_cell, doubt_electrons
 from deepdensity_tf.utils.errors import InputError
-from deepdensity_tf.utils.files import atomic_folder
-from deepdensity_tf.utils.paw_blocks import Channels, Occupancies
+from deepdensity_tf.utils.paw_blocks import Channels
 
 log = logging.getLogger(__name__)
 
@@ -38,98 +41,85 @@ class ConvertOptions:
         Periodic or not; None: as the files say.
     unit : str, optional
         Unit of cube and npz files, e/bohr3 or e/ang3; None: that of the format.
+    points : int, optional
+        Keep so many weighted points of each frame; None: full grids.
+    seed : int
+        Of the draw of points.
     """
 
     fmt: str | None = None
     type_map: list[str] | None = None
     pbc: bool | None = None
     unit: str | None = None
+    points: int | None = None
+    seed: int = 1
 
 
-@dataclass(frozen=True)
-class ConvertedFile:
-    """What was read from a file and where it went."""
+class NamedFrame(NamedTuple):
+    """A frame, the elements that its types count, and what PAW occupancies it may have are."""
 
-    file: str
-    grid: tuple[int, ...]
-    natoms: int
-    pbc: bool
-    electrons: float
-    system: str
+    frame: Frame
+    names: list[str]
+    channels: Channels | None
 
-
-_Key = tuple[str, bool]  # formula, periodic
+    @property
+    def symbols(self) -> list[str]:
+        """Elements of the atoms."""
+        return [self.names[t] for t in self.frame.atype]
 
 
-@dataclass
-class _Group:
-    """The frames of one formula, on their way to a system."""
-
-    folder: Path
-    symbols: list[str]  # of the atoms, grouped by type
-
-    def __post_init__(self):
-        self.folder.mkdir()
-        self.writer = SystemWriter(self.folder)
-        self.channels: Channels | None = None
-
-    def add(self, frame: Frame, occupancies: Occupancies | None) -> None:
-        """Append a frame; the PAW occupancies that it may have say what they are."""
-        if occupancies is not None:
-            channels = occupancies.channels
-            self.channels = (self.channels or channels).joined(channels, frame.label)
-        self.writer.add(frame)
-
-
-def convert(
-    files: Sequence[str], added: Sequence[str], output: str | Path, options: ConvertOptions
-) -> list[ConvertedFile]:
-    """Read density files and write them as one system, or one for each formula.
-
-    One density is in memory at a time.
+def read_frames(file: str, extra: str | None, options: ConvertOptions) -> Iterator[NamedFrame]:
+    """Frames of a density file or of a system, examined, their atoms grouped by type.
 
     Parameters
     ----------
-    files : sequence of str
-        Density files; several densities in one file become several frames.
-    added : sequence of str
-        Nothing, or one further file for each, whose density is added.
-    output : str or Path
-        System to make; with several formulas a folder of systems.
+    file : str
+        Density file, or system.
+    extra : str, optional
+        Density file that is added to it.
     options : ConvertOptions
-        Format, types, periodicity, unit.
-
-    Returns
-    -------
-    list of ConvertedFile
-        One for each frame.
+        Format, types, periodicity, unit, number of points.
 
     Raises
     ------
     InputError
-        What a file lacks; files that do not go together.
+        What the file lacks; files that do not go together.
     """
-    if added and len(added) != len(files):
-        raise InputError(f"--add: found {len(added)} files, expected one for each of {len(files)}")
-    extras = list(added) or [None] * len(files)
-    groups: dict[_Key, _Group] = {}
-    rows: list[tuple[_Key, ConvertedFile]] = []
-    with atomic_folder(output) as folder:
-        for number, (file, extra) in enumerate(zip(files, extras, strict=True), 1):
-            for found in _read(file, extra, options):
-                frame = _frame(found, file, options)
-                key = (found.atoms.get_chemical_formula(), frame.pbc)
-                if key not in groups:
-                    symbols = found.atoms.get_chemical_symbols()
-                    groups[key] = _Group(folder / str(len(groups)), symbols)
-                groups[key].add(frame, found.augmentation)
-                rows.append((key, _row(frame, found)))
-            log.info("read %d of %d files: %s", number, len(files), file)
-        _finish(groups, folder, options)
-    if len(groups) == 1:
-        return [replace(row, system=str(output)) for _, row in rows]
-    names = _folder_names(list(groups))
-    return [replace(row, system=str(Path(output) / names[key])) for key, row in rows]
+    system = extra is None and options.fmt is None and system_paths(file)
+    found = _of_system(file, options) if system else _of_file(file, extra, options)
+    seed = int.from_bytes(hashlib.sha256(os.fsencode(file)).digest()[:8])
+    for number, named in enumerate(found):
+        named = _by_type(named, file, options)
+        if options.points:
+            rng = np.random.default_rng([options.seed, seed, number])
+            named = named._replace(frame=thin(named.frame, options.points, rng))
+        yield named
+
+
+def _of_system(file: str, options: ConvertOptions) -> Iterator[NamedFrame]:
+    if options.unit is not None:
+        raise InputError(f"{file}: unit {options.unit} asked for, but systems hold electrons/Å^3")
+    system = DensitySystem(file)
+    channels = read_channels(system.files)
+    for frame in system:
+        if options.pbc is not None:
+            frame = replace(frame, pbc=options.pbc)
+        check_frame(frame)
+        if options.points and frame.grid_shape is None and frame.weight is None:
+            raise InputError(
+                f"{frame.label}: has points without weights, expected full grids or weighted "
+                "points to take points from"
+            )
+        yield NamedFrame(frame, system.type_map, channels)
+
+
+def _of_file(file: str, extra: str | None, options: ConvertOptions) -> Iterator[NamedFrame]:
+    for found in _read(file, extra, options):
+        symbols = found.atoms.get_chemical_symbols()
+        names = sorted(set(symbols))
+        atype = np.array([names.index(symbol) for symbol in symbols], dtype=np.int32)
+        channels = None if found.augmentation is None else found.augmentation.channels
+        yield NamedFrame(_frame(found, atype, file, options), names, channels)
 
 
 def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumetric]:
@@ -142,7 +132,7 @@ def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumet
             )
         volumes = [_sum(*pair, file, extra) for pair in zip(volumes, others, strict=True)]
     volumes = [as_cell(volume, file, _taken_pbc(volume, options)) for volume in volumes]
-    return [_by_type(_right_handed(volume, file), file, options) for volume in volumes]
+    return [_right_handed(volume, file) for volume in volumes]
 
 
 def _taken_pbc(volume: Volumetric, options: ConvertOptions) -> bool:
@@ -187,29 +177,30 @@ def _right_handed(volume: Volumetric, file: str) -> Volumetric:
     )
 
 
-def _by_type(volume: Volumetric, file: str, options: ConvertOptions) -> Volumetric:
-    """The same with the atoms grouped by type."""
-    symbols = volume.atoms.get_chemical_symbols()
-    names = options.type_map or sorted(set(symbols))
-    unknown = sorted(set(symbols) - set(names))
+def _by_type(found: NamedFrame, file: str, options: ConvertOptions) -> NamedFrame:
+    """The frame with its atoms grouped by type."""
+    frame, symbols = found.frame, found.symbols
+    known = options.type_map or sorted(set(symbols))
+    unknown = sorted(set(symbols) - set(known))
     if unknown:
-        raise InputError(f"{file}: found {' '.join(unknown)}, expected {' '.join(names)}")
-    order = np.argsort([names.index(symbol) for symbol in symbols], kind="stable")
-    augmentation = volume.augmentation and volume.augmentation.of_atoms(order)
-    return replace(volume, atoms=volume.atoms[order], augmentation=augmentation)
+        raise InputError(f"{file}: found {' '.join(unknown)}, expected {' '.join(known)}")
+    atype = np.array([known.index(symbol) for symbol in symbols], dtype=np.int32)
+    order = np.argsort(atype, kind="stable")
+    per_atom = {
+        name: getattr(frame, name) for name in ("coord", "augmentation", "spin_augmentation")
+    }
+    ordered = {name: x if x is None else x[order] for name, x in per_atom.items()}
+    return found._replace(frame=replace(frame, atype=atype[order], **ordered), names=known)
 
 
-def _frame(found: Volumetric, file: str, options: ConvertOptions) -> Frame:
-    """The volume as a frame; its types count the elements of this file alone."""
-    symbols = found.atoms.get_chemical_symbols()
-    names = list(dict.fromkeys(symbols))
+def _frame(found: Volumetric, atype: np.ndarray, file: str, options: ConvertOptions) -> Frame:
     spin = found.spin_density
     frame = Frame(
         label=file,
         coord=found.atoms.positions,
         box=found.atoms.cell.array,
         pbc=_periodic(found, file) if options.pbc is None else options.pbc,
-        atype=np.array([names.index(symbol) for symbol in symbols], dtype=np.int32),
+        atype=atype,
         density=found.density.ravel(),
         spin_density=None if spin is None else spin.ravel(),
         grid_shape=found.density.shape,
@@ -247,34 +238,3 @@ def _doubt_unit(found: Volumetric, file: str) -> None:
             found.electrons,
             natoms,
         )
-
-
-def _row(frame: Frame, found: Volumetric) -> ConvertedFile:
-    natoms = len(frame.coord)
-    return ConvertedFile(frame.label, frame.grid_shape, natoms, frame.pbc, found.electrons, "")
-
-
-def _finish(groups: dict[_Key, _Group], folder: Path, options: ConvertOptions) -> None:
-    """Complete the systems and give them their names; a single one is the folder itself."""
-    found = {name for group in groups.values() for name in group.symbols}
-    type_map = options.type_map or sorted(found)
-    names = _folder_names(list(groups))
-    for key, group in groups.items():
-        atype = np.array([type_map.index(symbol) for symbol in group.symbols])
-        group.writer.finish(type_map, atype, group.channels)
-        if len(groups) > 1:
-            os.replace(group.folder, folder / names[key])
-            continue
-        for child in group.folder.iterdir():
-            os.replace(child, folder / child.name)
-        group.folder.rmdir()
-
-
-def _folder_names(keys: list[_Key]) -> dict[_Key, str]:
-    formulas = [formula for formula, _ in keys]
-    return {
-        (formula, pbc): formula
-        if formulas.count(formula) == 1
-        else f"{formula}_{'pbc' if pbc else 'nopbc'}"
-        for formula, pbc in keys
-    }

@@ -138,12 +138,12 @@ def summarise(facts: Sequence[FrameFacts]) -> dict:
 
 
 def formula(counts: dict[str, int]) -> str:
-    """Carbon and hydrogen first, then by the alphabet.
+    """Hill's: by the alphabet, with carbon and hydrogen first where there is carbon.
 
-    >>> formula({"O": 1, "H": 6, "C": 2})
-    'C2H6O'
+    >>> formula({"O": 1, "H": 6, "C": 2}), formula({"H": 1, "Cl": 1})
+    ('C2H6O', 'ClH')
     """
-    order = sorted(counts, key=lambda name: (name not in ("C", "H"), name))
+    order = sorted(counts, key=lambda name: ("C" not in counts or name not in ("C", "H"), name))
     return "".join(f"{name}{counts[name] if counts[name] > 1 else ''}" for name in order)
 
 

@@ -33,7 +33,7 @@ ARRAYS = {
     "augmentation": "f",
     "spin_augmentation": "f",
 }
-_HDF5_SUFFIXES = (".hdf5", ".h5")
+HDF5_SUFFIXES = (".hdf5", ".h5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,29 @@ def may_hold_systems(path: str | Path) -> bool:
     return os.path.isdir(path) or _in_hdf5(os.fspath(path))
 
 
+def system_paths(path: str | Path) -> list[str]:
+    """Paths of the systems at or below a path, which may be no system at all; no header is read."""
+    text = os.fspath(path).rstrip("/") or "/"
+    if os.path.exists(os.path.join(text, "type.raw")):
+        return [text]
+    if os.path.isdir(text):
+        return sorted(_system_folders(text), key=lambda folder: Path(folder).parts)
+    file, _, group = text.partition("#")
+    if not _in_hdf5(text):
+        return []
+    import h5py
+
+    try:
+        with h5py.File(file, "r") as root:
+            start = root.get(group or "/")
+            found = _groups(start, h5py.Group) if isinstance(start, h5py.Group) else []
+            return [f"{file}#{entry.name}" for entry in found]
+    except OSError:
+        return []
+
+
 def _in_hdf5(text: str) -> bool:
-    return text.partition("#")[0].endswith(_HDF5_SUFFIXES) and not os.path.isdir(text)
+    return text.partition("#")[0].endswith(HDF5_SUFFIXES) and not os.path.isdir(text)
 
 
 def find_layouts(path: str | Path) -> list[SystemFiles]:
@@ -107,9 +128,7 @@ def find_layouts(path: str | Path) -> list[SystemFiles]:
         return _hdf5_systems(file, group or "/", text)
     if not os.path.isdir(text):
         raise InputError(f"{text}: no such folder, expected a system (with type.raw) or HDF5 file")
-    if os.path.exists(os.path.join(text, "type.raw")):
-        return [_folder_system(text)]
-    folders = sorted(_system_folders(text), key=lambda folder: Path(folder).parts)
+    folders = system_paths(text)
     if not folders:
         raise InputError(f"{text}: found no type.raw in it or below, expected a system")
     return [_folder_system(folder) for folder in folders]

@@ -52,15 +52,21 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
         If `path` exists already or its parent folder does not.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: its folder {path.parent} does not exist")
-    if path.exists():
-        raise InputError(f"{path}: exists already, choose another name or remove it")
+    expect_new(path)
     with _scratch_folder(path) as scratch:
         temporary = scratch / path.name
         temporary.mkdir()
         yield temporary
         os.replace(temporary, path)
+
+
+def expect_new(path: str | os.PathLike) -> None:
+    """Raise InputError if `path` exists already or its parent folder does not."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: its folder {path.parent} does not exist")
+    if path.exists():
+        raise InputError(f"{path}: exists already, choose another name or remove it")
 
 
 # Scratch folders are .NAME.unfinished-xxxxxxxx, locked by the process that fills them.

@@ -1,6 +1,5 @@
 """PAW occupancies as labels of systems: written, read, converted, refused."""
 
-import json
 from dataclasses import replace
 
 import h5py
@@ -8,8 +7,9 @@ import numpy as np
 import pytest
 
 from deepdensity_tf.data.augmentation import common_channels, frame_occupancies, read_channels
-from deepdensity_tf.data.conversion import ConvertOptions, convert
-from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.data.bulk import convert
+from deepdensity_tf.data.conversion import ConvertOptions
+from deepdensity_tf.data.system import DensitySystem, find_systems
 from deepdensity_tf.data.writer import write_system
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Channels
@@ -91,11 +91,12 @@ def npz(path, channels=CHANNELS, **changes):
     return values
 
 
-def test_converted_in_the_order_of_types(tmp_path):
+@pytest.mark.parametrize("name, points", [("s", None), ("s", 100), ("s.hdf5", 100)])
+def test_converted_in_the_order_of_types(tmp_path, name, points):
     values = npz(tmp_path / "a.npz")
-    convert([str(tmp_path / "a.npz")], [], tmp_path / "s", ConvertOptions())
-    system = DensitySystem(tmp_path / "s")
-    assert json.loads((tmp_path / "s/augmentation.json").read_text()) == CHANNELS.to_dict()
+    convert([str(tmp_path / "a.npz")], [], tmp_path / name, ConvertOptions(points=points))
+    (system,) = find_systems(tmp_path / name)
+    assert read_channels(system.files) == CHANNELS
     np.testing.assert_array_equal(system.frame(0).augmentation, values[[1, 0, 2]])
 
 

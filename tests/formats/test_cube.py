@@ -7,7 +7,8 @@ import ase
 import numpy as np
 import pytest
 
-from deepdensity_tf.data.conversion import ConvertOptions, convert
+from deepdensity_tf.data.bulk import convert
+from deepdensity_tf.data.conversion import ConvertOptions
 from deepdensity_tf.formats import read_density
 from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.formats.windows import as_cell

@@ -438,19 +438,21 @@ def test_convert_turns_left_handed_cells(crystal, tmp_path):
 
 
 def test_convert_takes_slabs_as_periodic(crystal, tmp_path, caplog):
-    from deepdensity_tf.data.conversion import ConvertOptions, convert
+    from deepdensity_tf.data.bulk import convert
+    from deepdensity_tf.data.conversion import ConvertOptions
 
     atoms, density = crystal
     atoms.pbc = (True, True, False)
     write_gpw(tmp_path / "x.gpw", atoms, [density[:, :, 1:]])
     with caplog.at_level(logging.INFO):
-        (row,) = convert([str(tmp_path / "x.gpw")], [], tmp_path / "out", ConvertOptions())
+        (row,) = convert([str(tmp_path / "x.gpw")], [], tmp_path / "out", ConvertOptions()).frames
     assert row.pbc and "periodic along some cell vectors" in caplog.text
 
 
 @pytest.mark.parametrize("unit, factor", [("e/bohr3", 1 / BOHR**3), ("e/ang3", BOHR**3)])
 def test_convert_doubts_the_unit(crystal, tmp_path, caplog, unit, factor):
-    from deepdensity_tf.data.conversion import ConvertOptions, convert
+    from deepdensity_tf.data.bulk import convert
+    from deepdensity_tf.data.conversion import ConvertOptions
 
     atoms, density = crystal
     write_cube(tmp_path / "good.cube", atoms, density)

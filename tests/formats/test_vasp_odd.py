@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from deepdensity_tf.data.conversion import ConvertOptions, convert
+from deepdensity_tf.data.bulk import convert
+from deepdensity_tf.data.conversion import ConvertOptions
 from deepdensity_tf.formats import read_density, write_volumetric
 from deepdensity_tf.formats.vasp_paw import read_augmentation
 from deepdensity_tf.utils.errors import InputError
@@ -110,7 +111,7 @@ def test_sets_of_one_element_have_one_length(chg):
 def test_sum_keeps_spin(chg, tmp_path, order):
     chg(step(), "CHG_a"), chg(step(blocks=2), "CHG_b")
     first, second = (str(tmp_path / f"CHG_{name}") for name in order)
-    (row,) = convert([first], [second], tmp_path / "new", ConvertOptions())
+    (row,) = convert([first], [second], tmp_path / "new", ConvertOptions()).frames
     assert row.electrons == pytest.approx(14)
     assert list((tmp_path / "new/set.000").glob("spin*"))
 
