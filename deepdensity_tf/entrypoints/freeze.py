@@ -14,16 +14,20 @@ def add_parser(subparsers) -> None:
         "freeze",
         help="freeze a checkpoint into a graph file",
         description="Write the last checkpoint's averaged weights as one frozen graph, for dd-tf "
-        "predict and for other codes.",
-        epilog="example:\n  dd-tf freeze -c model.ckpt -o frozen_model.pb",
+        "predict and for other codes. Several trainings that differ in their seed become one "
+        "ensemble: its density is the mean of theirs (points cost no more), and it knows how far "
+        "its members lie apart.",
+        epilog="examples:\n  dd-tf freeze -c model.ckpt -o frozen_model.pb\n"
+        "  dd-tf freeze -c seed1/model.ckpt seed2/model.ckpt -o ensemble.pb",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "-c",
         "--checkpoint",
-        default="model.ckpt",
+        nargs="+",
+        default=["model.ckpt"],
         metavar="FOLDER",
-        help="checkpoints (model.ckpt)",
+        help="checkpoints (model.ckpt), or those of several trainings",
     )
     parser.add_argument(
         "-o", "--output", default="frozen_model.pb", metavar="FILE", help="(frozen_model.pb)"
@@ -41,10 +45,15 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.utils.log import import_tensorflow
 
     import_tensorflow()
+    from deepdensity_tf.model.ensemble import check_members
     from deepdensity_tf.model.frozen import freeze
     from deepdensity_tf.train.checkpoint import load_state
 
-    state = load_state(args.checkpoint)
-    step = state.take_result(args.last)
-    freeze(state.model, state.config, args.output, state.data_checksum)
-    log.info("%s: step %d of %s", args.output, step, args.checkpoint)
+    states = [load_state(folder) for folder in args.checkpoint]
+    steps = [state.take_result(args.last) for state in states]
+    models = [state.model for state in states]
+    if len(models) > 1:
+        check_members(models, args.checkpoint)
+    freeze(models, states[0].config, args.output, states[0].data_checksum)
+    for folder, step in zip(args.checkpoint, steps, strict=True):
+        log.info("%s: step %d of %s", args.output, step, folder)

@@ -163,6 +163,7 @@ def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
     structure = read_structure(args.structure, args.frame, args.nopbc)
     grid = choose_grid(structure, options.grid)
     warn_outside(structure.atoms, grid)
+    _log_expected(model, structure)
     prediction = _predict(model, structure, grid, options)
     _log_electrons(model, prediction, options.electrons)
     for quantity, path in output_files(outputs, options.quantities):
@@ -220,6 +221,21 @@ def _predict(
     elapsed = time.perf_counter() - start
     log.info("%.2f s, %s points/s", elapsed, f"{grid.npoints / elapsed:,.0f}")
     return prediction
+
+
+def _log_expected(model: DeepDensity, structure: StructureFrame) -> None:
+    """What a calibrated ensemble knows of its error, and where it knows nothing."""
+    from deepdensity_tf.infer.uncertainty import expected_error
+
+    atoms = structure.atoms
+    atype = model.atype_of(atoms.get_chemical_symbols())
+    box = atoms.cell.array if atoms.pbc.any() else None
+    likely = expected_error(model, atoms.positions, box, atype)
+    if likely is None:
+        return
+    log.info("%s", likely)
+    for doubt in likely.doubts:
+        log.warning("outside of what the model knows, its error may be far larger: %s", doubt)
 
 
 def _log_electrons(model: DeepDensity, prediction: Prediction, asked: float | None) -> None:

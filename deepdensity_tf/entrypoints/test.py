@@ -27,8 +27,9 @@ def add_parser(subparsers) -> None:
         help="errors of a frozen model on data with reference densities",
         description="Compare a frozen model with reference densities: NMAE, RMSE, largest error "
         "and electrons for each system and frame, and errors in each decile of the density.",
-        epilog="example:\n"
-        "  dd-tf test -m frozen_model.pb -s data/ethane --frames 32: --json test.json",
+        epilog="examples:\n"
+        "  dd-tf test -m frozen_model.pb -s data/ethane --frames 32: --json test.json\n"
+        "  dd-tf test -m ensemble.pb -s data/validation --calibrate calibrated.pb",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model(parser)
@@ -46,6 +47,14 @@ def add_parser(subparsers) -> None:
         type=output_file,
         metavar="PREFIX",
         help="write PREFIX.<system>.npz with arrays pred_<frame> and ref_<frame>, electrons/Å^3",
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=output_file,
+        metavar="FILE",
+        help="write a copy of an ensemble (dd-tf freeze -c A B ...) that knows from these frames "
+        "how its error goes with its members' deviation; they must be frames that no member was "
+        "trained on",
     )
     add_json(parser)
     parser.set_defaults(run=run)
@@ -66,6 +75,24 @@ def run(args: argparse.Namespace) -> None:
     report = {"model": args.model, **evaluate(model, chosen, args.detail)}
     write_json(args, report)
     print(format_report(report, list_frames=args.verbosity > 0))
+    if args.calibrate:
+        _calibrate(args, model, chosen, report)
+
+
+def _calibrate(args: argparse.Namespace, model, chosen, report: dict) -> None:
+    from deepdensity_tf.infer.uncertainty import calibrate, write_calibrated
+
+    found = calibrate(model, chosen, [entry["nmae"] for entry in report["frames"]])
+    write_calibrated(args.model, args.calibrate, found)
+    log.info(
+        "%s: calibrated on %d frames: error %.3g times the deviation, within a factor of %.3g, "
+        "rank correlation %.2f",
+        args.calibrate,
+        found["frames"],
+        found["factor"],
+        found["scatter"],
+        found["rank_correlation"],
+    )
 
 
 def format_report(report: dict, list_frames: bool = False) -> str:
@@ -92,6 +119,8 @@ def _frame_table(frames: list[dict]) -> str:
     header = ["system", "frame", "NMAE %", "MAE", "RMSE", "max error", "electrons", "reference"]
     spin = any(entry["spin_nmae"] is not None for entry in frames)
     header += ["spin NMAE %"] if spin else []
+    likely = any(entry["expected_nmae"] is not None for entry in frames)
+    header += ["expected NMAE %"] if likely else []
     rows = [
         [
             entry["system"],
@@ -103,6 +132,7 @@ def _frame_table(frames: list[dict]) -> str:
             _number(entry["electrons_pred"]),
             _number(entry["electrons_ref"]),
             *([_number(entry["spin_nmae"])] if spin else []),
+            *([f"{entry['expected_nmae']:.3f}"] if likely else []),
         ]
         for entry in frames
     ]

@@ -20,6 +20,7 @@ _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
 _MAX_POINTS = 2**18  # at once; those of the C library, so that both have the same numbers
 COMPRESSION = "model_attr/compression"
+CALIBRATION = "model_attr/calibration"
 # What the graph of a model holds: type, number of axes, and the tensor that does not go without
 # where not every model has it. As in op/c_api/model.cc.
 _CONTRACT = {
@@ -32,6 +33,8 @@ _CONTRACT = {
     "o_spin_density": (tf.float64, 2, "o_spin_density"),
     "o_electrons": (tf.float64, 1, "o_electrons"),
     "o_neighbors": (tf.int32, 2, "o_neighbors"),
+    "o_deviation": (tf.float64, 1, "o_deviation"),
+    "o_atom_deviation": (tf.float64, 2, "o_deviation"),
     "t_grid_shape": (tf.int32, 1, "o_grid_parts"),
     "t_grid_box": (tf.float64, 1, "o_grid_parts"),
     "t_grid_part": (tf.int32, 1, "o_grid_parts"),
@@ -63,6 +66,10 @@ class DeepDensity:
         The input it was trained with.
     info : dict
         Further metadata: number of parameters, version of the package.
+    has_spin, has_electrons, has_deviation : bool
+        What it can tell beside the density.
+    calibration : dict
+        How its errors go with its deviation (see infer.uncertainty); empty where not known.
     baseline : np.ndarray or None
         Spline coefficients (ntypes, nspline) of the atomic densities the nets start from (see
         utils.radial); None in models that do not carry them.
@@ -118,6 +125,10 @@ class DeepDensity:
         self._has_grid = "o_grid_parts" in operations
         self._has_neighbors = "o_neighbors" in operations
         self.has_electrons = "o_electrons" in operations
+        self.has_deviation = "o_deviation" in operations
+        self.calibration: dict = {}
+        if CALIBRATION in operations:
+            self.calibration = self._mapping(CALIBRATION, "factor", float)
         stored = "model_attr/baseline" in operations
         self.baseline = self._attribute("model_attr/baseline") if stored else None
         self.elements_seen = self._elements_seen(operations)
@@ -199,6 +210,25 @@ class DeepDensity:
         nframes = len(frame["t_coord:0"])
         feeds = {**frame, "t_point:0": np.zeros((nframes, 0, 3))}
         return self._values("o_electrons:0", feeds, (nframes,))
+
+    def eval_deviation(self, coord, box, atype) -> tuple[np.ndarray, np.ndarray]:
+        """How far the members of an ensemble lie apart: of frames (nframes,), of atoms.
+
+        100 times the integral of their standard deviation over that of the density, percent, over
+        the regions of all atoms together and of each atom (nframes, natoms).
+
+        Raises
+        ------
+        InputError
+            Also where the model is a single one.
+        """
+        if not self.has_deviation:
+            raise InputError(f"{self._file}: is a single model, expected an ensemble")
+        frame = self._frame(coord, box, atype)
+        nframes, natoms = frame["t_coord:0"].shape[:2]
+        feeds = {**frame, "t_point:0": np.zeros((nframes, 0, 3))}
+        of_frames = self._values("o_deviation:0", feeds, (nframes,))
+        return of_frames, self._values("o_atom_deviation:0", feeds, (nframes, natoms))
 
     def eval_grid(
         self,

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.quadrature import ball
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from deepdensity_tf.infer.deep_density import DeepDensity
-
-_NRADIAL = 12
-_DEGREE = 11  # of the harmonics that the angular rule integrates exactly: 50 directions
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def model_deviation(models: Sequence[DeepDensity], atoms: Atoms, radius: float) 
     """
     if len(models) < 2:
         raise InputError(f"model deviation: found {len(models)} model, expected two or more")
-    points, weights = _ball(radius)
+    points, weights = ball(radius)
     natoms, npoints = len(atoms), len(points)
     where = (atoms.positions[:, None] + points).reshape(-1, 3)
     box = atoms.cell.array if atoms.pbc.any() else None
@@ -80,16 +77,3 @@ def model_deviation(models: Sequence[DeepDensity], atoms: Atoms, radius: float) 
     return Deviation(
         100 * spread / electrons, float(100 * spread.sum() / electrons.sum()), float(sigma.max())
     )
-
-
-@cache
-def _ball(radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points (n, 3) and weights (n,) of a rule for the ball, Å and Å^3."""
-    from scipy.integrate import lebedev_rule
-
-    nodes, shell_weights = np.polynomial.legendre.leggauss(_NRADIAL)
-    r = radius * (nodes + 1) / 2
-    directions, angular_weights = lebedev_rule(_DEGREE)
-    points = (r[:, None, None] * directions.T).reshape(-1, 3)
-    weights = np.outer(shell_weights * radius / 2 * r**2, angular_weights)
-    return points, weights.ravel()

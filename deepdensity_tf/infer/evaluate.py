@@ -17,6 +17,7 @@ from deepdensity_tf.infer.metrics import (
     merge_deciles,
     summarise,
 )
+from deepdensity_tf.infer.uncertainty import expected_error
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.progress import track
 
@@ -40,10 +41,10 @@ def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = 
     Returns
     -------
     dict
-        ``definition`` of the NMAE; ``frames``: a list of `density_errors` with ``system`` and
-        ``frame``; ``systems``: for each system `summarise` with ``system`` and ``path``;
-        ``all``: `summarise` of all frames; ``deciles``: `errors_by_decile` of all frames. JSON
-        takes it as it is.
+        ``definition`` of the NMAE; ``frames``: a list of `density_errors` with ``system``,
+        ``frame`` and ``expected_nmae`` (None without calibration); ``systems``: for each system
+        `summarise` with ``system`` and ``path``; ``all``: `summarise` of all frames; ``deciles``:
+        `errors_by_decile` of all frames. JSON takes it as it is.
     """
     frames: list[dict] = []
     systems: list[dict] = []
@@ -57,7 +58,13 @@ def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = 
                     frame = entry.system.frame(index)
                     label = f"{entry.name} frame {index}"
                     error, pred = add_frame_errors(errors, model, frame, label)
-                    frames.append({"system": entry.name, "frame": index, **error})
+                    likely = expected_error(
+                        model, frame.coord, frame.model_box if frame.pbc else None, frame.atype
+                    )
+                    expected = None if likely is None else likely.nmae
+                    frames.append(
+                        {"system": entry.name, "frame": index, **error, "expected_nmae": expected}
+                    )
                     ref = np.asarray(frame.density)
                     if ref.size >= 10 and frame.weight is None:
                         tables.append(errors_by_decile(pred, ref))

@@ -2,7 +2,8 @@
 
 Inputs t_coord, t_type, t_box, t_point; outputs o_density, o_density_grad (with spin also
 o_spin_density, with fitting type expansion o_electrons and the density on parts of grids, else
-o_neighbors, the number of atoms within reach of each point); metadata under model_attr/ and
+o_neighbors, the number of atoms within reach of each point; with several models o_deviation and
+o_atom_deviation, percent); metadata under model_attr/ and
 train_attr/. The tensors under atom_state/ depend on the atoms alone: whoever evaluates many points
 of one frame in chunks fetches them once and feeds them with every chunk.
 """
@@ -10,8 +11,10 @@ of one frame in chunks fetches them once and feeds them with every chunk.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
@@ -19,6 +22,7 @@ from tensorflow.python.framework.convert_to_constants import (
 
 from deepdensity_tf import __version__
 from deepdensity_tf.model.density_model import AtomState, Batch, DensityModel
+from deepdensity_tf.model.ensemble import RADIUS, deviation, mean_state
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -34,14 +38,18 @@ _GRID_POINTS = 2**20  # of a part of a grid, about
 
 
 def freeze(
-    model: DensityModel, script: dict, path: str | Path, data_checksum: str = "unknown"
+    models: DensityModel | Sequence[DensityModel],
+    script: dict,
+    path: str | Path,
+    data_checksum: str = "unknown",
 ) -> None:
     """Write a model as one GraphDef file, variables folded in.
 
     Parameters
     ----------
-    model : DensityModel
-        With its final weights.
+    models : DensityModel or sequence of DensityModel
+        With its final weights; several that `ensemble.check_members` takes become one, whose
+        density is their mean.
     script : dict
         The completed input it was trained with.
     path : str or Path
@@ -54,21 +62,22 @@ def freeze(
     InputError
         `path` cannot be written; a plug-in uses operations that no loader accepts.
     """
+    models = [models] if isinstance(models, DensityModel) else models
     inputs = [
         tf.TensorSpec([None, None, 3], tf.float64, name="t_coord"),
         tf.TensorSpec([None], tf.int32, name="t_type"),
         tf.TensorSpec([None, 9], tf.float64, name="t_box"),
         tf.TensorSpec([None, None, 3], tf.float64, name="t_point"),
     ]
-    if not model.fitting.per_pair:
+    if not models[0].fitting.per_pair:
         inputs += [
             tf.TensorSpec([3], tf.int32, name="t_grid_shape"),
             tf.TensorSpec([9], tf.float64, name="t_grid_box"),
             tf.TensorSpec([6], tf.int32, name="t_grid_part"),
         ]
-    function = tf.function(lambda *given: _outputs(model, *given)).get_concrete_function(*inputs)
+    function = tf.function(lambda *given: _outputs(models, *given)).get_concrete_function(*inputs)
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
-    graph_def.node.extend(constants(_attributes(model, script, data_checksum)))
+    graph_def.node.extend(constants(_attributes(models, script, data_checksum)))
     data = graph_def.SerializeToString(deterministic=True)
     fault = graph_fault(data)
     if fault:
@@ -77,10 +86,12 @@ def freeze(
         temporary.write_bytes(data)
 
 
-def _outputs(model: DensityModel, coord, atype, box, point, *grid):
+def _outputs(models: Sequence[DensityModel], coord, atype, box, point, *grid):
+    model = models[0]
     batch = flat_batch(coord, atype, box, point)
     batch = batch._replace(atype=_checked_types(batch.atype, coord, len(model.type_map)))
-    state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
+    states = [m.atom_state(*batch[:4]) for m in models]
+    state = mean_state(states) if len(states) > 1 else states[0]
     state = AtomState(*(tf.identity(x, name=f"atom_state/{n}") for n, x in state._asdict().items()))
     if model.fitting.per_pair:
         density = model.point_density(state, batch)
@@ -94,6 +105,10 @@ def _outputs(model: DensityModel, coord, atype, box, point, *grid):
     gradient = ops.density_gradient(batch, state.coef, model.grid.parameters)
     outputs = _named_outputs(density, gradient, point)
     outputs.append(tf.identity(state.electrons, name="o_electrons"))
+    if len(states) > 1:
+        names = ("o_deviation", "o_atom_deviation")
+        spread = deviation(states, batch, model.grid.parameters)
+        outputs += [tf.identity(x, name=n) for n, x in zip(names, spread, strict=True)]
     return outputs + _grid_outputs(model, batch, state.coef, *grid)
 
 
@@ -163,22 +178,28 @@ def _checked_types(atype, coord, ntypes: int):
         return tf.identity(atype)
 
 
-def _attributes(model: DensityModel, script: dict, data_checksum: str) -> dict:
+def _attributes(models: Sequence[DensityModel], script: dict, data_checksum: str) -> dict:
     """The metadata by name."""
-    return {
+    model = models[0]
+    attributes = {
         "model_attr/type_map": " ".join(model.type_map),
-        "model_attr/rcut": float(model.rcut),
+        "model_attr/rcut": float(max(m.rcut for m in models)),
         "model_attr/rcut_point": float(model.grid.rcut),
         "model_attr/model_type": model.config["fitting_net"]["type"],
         "model_attr/model_version": MODEL_VERSION,
         "model_attr/package_version": __version__,
-        "model_attr/nparameters": model.nparameters,
-        "model_attr/baseline": model.baseline.numpy()[:, 0],  # (ntypes, nspline)
-        "model_attr/elements_seen": model.seen.numpy(),  # (ntypes, 2), atoms and frames
+        "model_attr/nparameters": sum(m.nparameters for m in models),
+        # (ntypes, nspline)
+        "model_attr/baseline": np.mean([m.baseline.numpy()[:, 0] for m in models], axis=0),
+        # (ntypes, 2), atoms and frames: what all members have seen
+        "model_attr/elements_seen": np.min([m.seen.numpy() for m in models], axis=0),
         "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_FUSED,
         "train_attr/training_script": json.dumps(script),
         "train_attr/data_checksum": data_checksum,
     }
+    if len(models) > 1:
+        attributes |= {"model_attr/nmodels": len(models), "model_attr/deviation_radius": RADIUS}
+    return attributes
 
 
 def constants(values: dict) -> list:

@@ -9,9 +9,10 @@ import pytest
 from ase import Atoms
 
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.deviation import _ball, model_deviation
+from deepdensity_tf.infer.deviation import model_deviation
 from deepdensity_tf.main import main
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.quadrature import ball
 from tests.conftest import write_small_system
 from tests.data.test_layouts import make_mixed
 
@@ -38,7 +39,7 @@ def devi(capsys, tmp_path, monkeypatch, ensemble):
 
 
 def test_rule_of_the_ball():
-    points, weights = _ball(1.3)
+    points, weights = ball(1.3)
     assert weights.sum() == pytest.approx(4 / 3 * np.pi * 1.3**3, rel=1e-12)
     # x^2 z^4 over the ball: 4 pi / 9 R^9 times the mean of x^2 z^4 on the sphere, 3 / 105.
     found = weights @ (points[:, 0] ** 2 * points[:, 2] ** 4)

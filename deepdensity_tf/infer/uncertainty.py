@@ -1,0 +1,206 @@
+"""How large the error of an ensemble's prediction is likely to be, and where it is not known.
+
+The members' deviation goes with the true error; by how much is measured once on frames with a
+reference and kept in the model (`calibrate`). What those frames were like is kept beside it: a
+structure unlike all of them is named, for there the deviation says little.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.ops import neighbor_list
+
+if TYPE_CHECKING:
+    from deepdensity_tf.infer.deep_density import DeepDensity
+    from deepdensity_tf.infer.frames import Chosen
+
+_LEAST_FRAMES = 5
+# An atom is unlike those of the calibration from so many standard deviations of their logarithms
+# on: of a normal distribution, one of 700 atoms.
+_FAR = 3.0
+_MARGIN = 1.1  # closest neighbours may be so much closer or farther than in the calibration
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of the error of a prediction before any reference.
+
+    Parameters
+    ----------
+    nmae : float
+        Expected NMAE, percent.
+    low, high : float
+        Two of three frames of the calibration lay within such bounds.
+    doubts : tuple of str
+        Why the structure lies outside of what the model knows; empty where it does not.
+    """
+
+    nmae: float
+    low: float
+    high: float
+    doubts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"expected NMAE {self.nmae:.2g} % ({self.low:.2g} to {self.high:.2g})"
+
+
+def expected_error(model: DeepDensity, coord, box, atype) -> Expected | None:
+    """The likely error of one frame; None where the model is no calibrated ensemble.
+
+    Parameters
+    ----------
+    model : DeepDensity
+        Frozen model.
+    coord, box, atype : array_like
+        One frame, as in `DeepDensity.eval`.
+    """
+    known = model.calibration
+    if not known or not model.has_deviation:
+        return None
+    of_frame, of_atoms = (x[0] for x in model.eval_deviation(coord, box, atype))
+    nmae, scatter = known["factor"] * float(of_frame), known["scatter"]
+    symbols = [model.type_map[t] for t in np.asarray(atype)]
+    doubts = [
+        *_unlike_atoms(symbols, of_atoms, known["atoms"]),
+        *_unlike_distances(symbols, _closest(coord, box, model.rcut), known["closest"]),
+        *_unlike_frames(symbols, box is not None, known),
+    ]
+    return Expected(nmae, nmae / scatter, nmae * scatter, tuple(doubts))
+
+
+def _unlike_atoms(symbols: Sequence[str], deviation: np.ndarray, limits: dict) -> list[str]:
+    """The atoms whose deviation is beyond that of their element, the worst named."""
+    limit = np.array([limits.get(s, np.inf) for s in symbols])
+    beyond = np.flatnonzero(deviation > limit)
+    if not beyond.size:
+        return []
+    worst = beyond[np.argmax(deviation[beyond] / limit[beyond])]
+    others = f" and {beyond.size - 1} other atoms" if beyond.size > 1 else ""
+    return [
+        f"the surroundings of atom {worst} ({symbols[worst]}){others} are unlike those trained on: "
+        f"deviation {deviation[worst]:.2g} %, below {limit[worst]:.2g} % where the model was tested"
+    ]
+
+
+def _unlike_distances(symbols: Sequence[str], closest: np.ndarray, ranges: dict) -> list[str]:
+    """The first atom whose closest neighbour is nearer or farther than any of its element."""
+    for atom, (symbol, distance) in enumerate(zip(symbols, closest, strict=True)):
+        least, most = ranges.get(symbol, (0.0, np.inf))
+        if not least / _MARGIN <= distance <= most * _MARGIN:
+            return [
+                f"the closest neighbour of atom {atom} ({symbol}) is {distance:.2f} Å away, "
+                f"{least:.2f} to {most:.2f} where the model was tested"
+            ]
+    return []
+
+
+def _closest(coord, box, rcut: float) -> np.ndarray:
+    """Distance (natoms,) of each atom's closest neighbour in Å; infinity beyond the cut-off."""
+    coord = np.asarray(coord, dtype=np.float64).reshape(-1, 3)
+    ends, cell = [0, len(coord)], np.zeros(9) if box is None else np.asarray(box).reshape(9)
+    center, _, disp = neighbor_list(coord, ends, coord, ends, cell[None], rcut, skip_self=True)
+    closest = np.full(len(coord), np.inf)
+    np.minimum.at(closest, center.numpy(), np.linalg.norm(disp.numpy(), axis=1))
+    return closest
+
+
+def _unlike_frames(symbols: Sequence[str], pbc: bool, known: dict) -> list[str]:
+    from ase.data import atomic_numbers
+
+    doubts = []
+    electrons = sum(atomic_numbers[s] for s in symbols)
+    if known["closed_shell"] and electrons % 2:
+        doubts.append(
+            "an odd number of electrons where it is neutral: the model knows neutral molecules of "
+            "closed shells, neither radicals nor ions"
+        )
+    if pbc not in known["periodic"]:
+        kinds = ("a periodic structure", "isolated molecules")
+        doubts.append(f"{kinds[not pbc]}: the model was tested on {kinds[pbc]} alone")
+    return doubts
+
+
+def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float]) -> dict:
+    """How true errors go with deviations, over frames that no member was trained on.
+
+    Parameters
+    ----------
+    model : DeepDensity
+        An ensemble.
+    chosen : sequence of Chosen
+        Frames with a reference.
+    nmae : sequence of float
+        Their errors in the same order, percent.
+
+    Returns
+    -------
+    dict
+        factor and scatter: the errors' ratio to the deviation, mean and standard deviation of its
+        logarithm, both as factors; atoms: largest deviation of an atom of each element that is
+        not odd, percent; closest: least and largest distance of its closest neighbour, Å;
+        closed_shell, periodic: what the frames were; rank_correlation, frames, nmae.
+
+    Raises
+    ------
+    InputError
+        Too few frames, or a single model.
+    """
+    from ase.data import atomic_numbers
+    from scipy.stats import spearmanr
+
+    if len(nmae) < _LEAST_FRAMES:
+        raise InputError(f"calibration: found {len(nmae)} frames, expected {_LEAST_FRAMES} or more")
+    deviations: list[float] = []
+    atoms: dict[str, list[float]] = {}
+    closest: dict[str, list[float]] = {}
+    electrons: list[int] = []
+    periodic: set[bool] = set()
+    for entry in chosen:
+        for index in entry.indices:
+            frame = entry.system.frame(index)
+            box = frame.model_box if frame.pbc else None
+            of_frame, of_atoms = model.eval_deviation(frame.coord, box, frame.atype)
+            deviations.append(float(of_frame[0]))
+            symbols = [model.type_map[t] for t in frame.atype]
+            near = _closest(frame.coord, box, model.rcut)
+            for symbol, value, distance in zip(symbols, of_atoms[0], near, strict=True):
+                atoms.setdefault(symbol, []).append(np.log(value))
+                closest.setdefault(symbol, []).append(float(distance))
+            electrons.append(sum(atomic_numbers[s] for s in symbols))
+            periodic.add(bool(frame.pbc))
+    ratio = np.log(np.asarray(nmae) / deviations)
+    return {
+        "factor": float(np.exp(ratio.mean())),
+        "scatter": float(np.exp(ratio.std(ddof=1))),
+        "atoms": {
+            symbol: float(np.exp(np.mean(x) + _FAR * np.std(x))) for symbol, x in atoms.items()
+        },
+        "closest": {symbol: [min(x), max(x)] for symbol, x in closest.items()},
+        "closed_shell": not model.has_spin and not any(n % 2 for n in electrons),
+        "periodic": sorted(periodic),
+        "rank_correlation": float(spearmanr(nmae, deviations).statistic),
+        "frames": len(nmae),
+        "nmae": float(np.mean(nmae)),
+    }
+
+
+def write_calibrated(source: str | Path, target: str | Path, calibration: dict) -> None:
+    """A copy of a frozen model that carries its calibration."""
+    from deepdensity_tf.infer.deep_density import CALIBRATION, read_graph
+    from deepdensity_tf.model.frozen import constants
+    from deepdensity_tf.utils.files import atomic_path
+
+    graph = read_graph(Path(source))
+    kept = [node for node in graph.node if node.name != CALIBRATION]
+    del graph.node[:]
+    graph.node.extend([*kept, *constants({CALIBRATION: json.dumps(calibration)})])
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(graph.SerializeToString(deterministic=True))
