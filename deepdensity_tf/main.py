@@ -27,6 +27,7 @@ COMMANDS = (
     "test",
     "predict",
     "show",
+    "models",
     "plot",
     "view",
     "analyze",

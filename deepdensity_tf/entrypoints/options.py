@@ -35,7 +35,13 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """-m MODEL."""
-    parser.add_argument("-m", "--model", required=True, metavar="FILE", help="frozen model")
+    parser.add_argument(
+        "-m",
+        "--model",
+        required=True,
+        metavar="FILE",
+        help="frozen model or a name of dd-tf models",
+    )
 
 
 def load_model(path: str) -> DeepDensity:

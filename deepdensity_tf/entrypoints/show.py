@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 # As DeePMD-kit calls them.
 ATTRIBUTES = ("type-map", "descriptor", "fitting-net", "size", "observed-type")
@@ -43,11 +42,12 @@ def run(args: argparse.Namespace) -> None:
             raise InputError(f"show: found {name!r}, expected one of {', '.join(ATTRIBUTES)}")
     import_tensorflow()
     from deepdensity_tf.infer.deep_density import DeepDensity
+    from deepdensity_tf.utils.shipped import model_path
 
     model = DeepDensity(args.model)
     facts = {
         "file": args.model,
-        "size": Path(args.model).stat().st_size,
+        "size": model_path(args.model).stat().st_size,
         "type_map": list(model.type_map),
         "rcut": model.rcut,
         "rcut_point": model.rcut_point,

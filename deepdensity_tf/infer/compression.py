@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.infer.deep_density import COMPRESSION, DeepDensity, read_graph
+from deepdensity_tf.infer.deep_density import COMPRESSION, DeepDensity, read_graph, start_session
 from deepdensity_tf.model.frozen import constants
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.shipped import model_path
 
 _TERMS = 6  # of a quintic
 _WIDEST, _FINEST = 1 / 16, 1 / 1024  # Å; powers of two are exact in any precision
@@ -60,7 +61,7 @@ def compress(
         wider than the cut-off.
     """
     model = DeepDensity(source)
-    graph_def = read_graph(Path(source))
+    graph_def = read_graph(model_path(source))
     names = {node.name for node in graph_def.node}
     if COMPRESSION in names:
         raise InputError(f"{source}: is compressed already, expected a model of dd-tf freeze")
@@ -111,7 +112,7 @@ class _Net:
         with graph.as_default():
             part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [f"{scope}/values"])
             tf.import_graph_def(part, name="")
-        self._session = tf.compat.v1.Session(graph=graph)
+        self._session = start_session(graph)
         self.dtype = graph.get_tensor_by_name(f"{scope}/distance:0").dtype.as_numpy_dtype
 
     def values(self, distance: np.ndarray) -> np.ndarray:

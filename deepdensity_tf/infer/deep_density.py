@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.foreign_graph import graph_fault, read_model_file
+from deepdensity_tf.utils.shipped import model_path
 from deepdensity_tf.utils.whole import whole_numbers
 
 _VERSIONS = ("1.0",)
@@ -50,7 +52,8 @@ class DeepDensity:
     Parameters
     ----------
     model_file : str or Path
-        A graph written by `dd-tf freeze`.
+        A graph written by `dd-tf freeze`, or the name of a model that comes with the package
+        (`dd-tf models`) where no file of that name exists.
     max_pairs : int, optional
         Pairs of a point and an atom held in memory at once; the default suits the model.
 
@@ -89,7 +92,7 @@ class DeepDensity:
 
     def __init__(self, model_file: str | Path, max_pairs: int | None = None):
         ops.library()
-        self._file = Path(model_file)
+        self._file = model_path(model_file)
         graph_def = read_graph(self._file)
         graph = tf.Graph()
         with graph.as_default():
@@ -99,7 +102,7 @@ class DeepDensity:
                 raise InputError(
                     f"{self._file}: not a usable graph ({str(error).splitlines()[0]})"
                 ) from None
-        self._session = tf.compat.v1.Session(graph=graph)
+        self._session = start_session(graph)
         version = self._text("model_attr/model_version")
         if version not in _VERSIONS:
             raise InputError(
@@ -510,6 +513,17 @@ def _blocks(shape: tuple[int, int, int], size: int) -> Iterator[tuple[slice, sli
         for n, edge in zip(shape, edges, strict=True)
     ]
     yield from itertools.product(*cuts)
+
+
+def start_session(graph: tf.Graph) -> tf.compat.v1.Session:
+    """A session that rewrites a graph once.
+
+    TensorFlow's second round finds nothing in these graphs and takes as long as the first, for each
+    tensor that is asked for. As in op/c_api/session.cc, so that both have the same numbers.
+    """
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.meta_optimizer_iterations = RewriterConfig.ONE
+    return tf.compat.v1.Session(graph=graph, config=config)
 
 
 def read_graph(path: Path) -> tf.compat.v1.GraphDef:

@@ -31,6 +31,7 @@ from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path, remove_leftovers
 from deepdensity_tf.utils.mpi import World
 from deepdensity_tf.utils.progress import track
+from deepdensity_tf.utils.shipped import model_path
 
 if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
@@ -186,7 +187,7 @@ def _facts(run: Run) -> dict[str, Any]:
         like = hashlib.sha256(data).hexdigest()[:16]
     files = run.options.files
     return {
-        "model": hashlib.sha256(Path(run.model_file).read_bytes()).hexdigest(),
+        "model": hashlib.sha256(model_path(run.model_file).read_bytes()).hexdigest(),
         "version": __version__,
         "outputs": [Path(output).name for output in run.outputs],
         "grid": list(grid.shape) if grid.shape else None,

@@ -17,6 +17,7 @@ import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.ops import neighbor_list
+from deepdensity_tf.utils.shipped import model_path
 
 if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
@@ -198,7 +199,7 @@ def write_calibrated(source: str | Path, target: str | Path, calibration: dict) 
     from deepdensity_tf.model.frozen import constants
     from deepdensity_tf.utils.files import atomic_path
 
-    graph = read_graph(Path(source))
+    graph = read_graph(model_path(source))
     kept = [node for node in graph.node if node.name != CALIBRATION]
     del graph.node[:]
     graph.node.extend([*kept, *constants({CALIBRATION: json.dumps(calibration)})])

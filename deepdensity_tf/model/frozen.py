@@ -75,7 +75,8 @@ def freeze(
             tf.TensorSpec([9], tf.float64, name="t_grid_box"),
             tf.TensorSpec([6], tf.int32, name="t_grid_part"),
         ]
-    function = tf.function(lambda *given: _outputs(models, *given)).get_concrete_function(*inputs)
+    traced = tf.function(lambda *given: _outputs(models, *given), autograph=False)
+    function = traced.get_concrete_function(*inputs)
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
     graph_def.node.extend(constants(_attributes(models, script, data_checksum)))
     data = graph_def.SerializeToString(deterministic=True)

@@ -121,7 +121,7 @@ def _fit_features(model: DensityModel, count: int, draw: Callable[[int], Sample]
     batches = _atoms_of_frames(count, draw)
     scales: list[Scale] = []
 
-    @tf.function(input_signature=_ATOM_SIGNATURE)
+    @tf.function(input_signature=_ATOM_SIGNATURE, autograph=False)
     def moments(*atoms):
         with MomentTape() as tape:
             model.atom_state(*atoms)

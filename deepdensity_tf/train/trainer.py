@@ -108,10 +108,12 @@ class Trainer:
                 tf.TensorSpec([], tf.float64),
                 tf.TensorSpec([], tf.float64),
             ],
+            autograph=False,
         )
         self._predict_function = tf.function(
             lambda *arguments: self._densities(Batch(*arguments)),
             input_signature=list(_batch_of(_SIGNATURE)),
+            autograph=False,
         )
 
     def initialise(self) -> None:

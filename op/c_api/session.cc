@@ -136,6 +136,9 @@ Session::Session(const std::string& path) : path_(path), graph_(TF_NewGraph()) {
     throw BadModel(path + ": not a usable graph (" + first_line(TF_Message(status.get())) + ")");
   const std::unique_ptr<TF_SessionOptions, decltype(&TF_DeleteSessionOptions)> session_options(
       TF_NewSessionOptions(), &TF_DeleteSessionOptions);
+  // ConfigProto{graph_options{rewrite_options{meta_optimizer_iterations: ONE}}}, as in Python.
+  TF_SetConfig(session_options.get(), "R\x04R\x02`\x01", 6, status.get());
+  check(status);
   session_.reset(TF_NewSession(graph_.get(), session_options.get(), status.get()));
   check(status);
 }
