@@ -21,7 +21,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent
 FLAGS = "-std=c++17 -O3 -fPIC -pthread -fno-math-errno -fopenmp-simd -fvisibility=hidden".split()
-LINK = ["-shared", "-static-libstdc++", "-static-libgcc"]
+LINK = ["-shared", "-static-libstdc++", "-static-libgcc", "-ldl"]
 # What dispatch.cc asks the machine for.
 _AVX2 = "-mavx2 -mfma -mbmi -mbmi2"
 _X86 = {
@@ -56,6 +56,19 @@ def build(
     CompileError
         The compiler fails.
     """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        objects = compile_objects(Path(scratch), tensorflow, compiler, extra)
+        library = [f"-L{tensorflow}", "-l:libtensorflow_framework.so.2"]
+        script = f"-Wl,--version-script,{SOURCE / 'exports.map'}"
+        link = LINK if not extra else ["-shared"]
+        run([*compiler, *FLAGS, *extra, *link, *objects, "-o", str(target), script, *library])
+
+
+def compile_objects(
+    folder: Path, tensorflow: Path, compiler: Sequence[str], extra: Sequence[str] = ()
+) -> list[str]:
+    """Compile all sources into a folder: the object files; arguments as of `build`."""
     x86 = _target(compiler).startswith(("x86_64", "amd64"))
     flags = [*FLAGS, f"-I{tensorflow / 'include'}", *extra]
     if x86:
@@ -68,31 +81,27 @@ def build(
         (SOURCE / "kernels.cc", name, [f"-DDD_ISA={name}", *options.split()])
         for name, options in sets.items()
     ] + jobs
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(2) as pool:
 
-        def compile_one(job: tuple) -> str:
-            source, name, options = job
-            made = str(Path(scratch) / f"{name}.o")
-            _run([*compiler, *flags, *options, "-c", str(source), "-o", made])
-            return made
+    def compile_one(job: tuple) -> str:
+        source, name, options = job
+        made = str(folder / f"{name}.o")
+        run([*compiler, *flags, *options, "-c", str(source), "-o", made])
+        return made
 
-        objects = list(pool.map(compile_one, jobs))
-        library = [f"-L{tensorflow}", "-l:libtensorflow_framework.so.2"]
-        script = f"-Wl,--version-script,{SOURCE / 'exports.map'}"
-        link = LINK if not extra else ["-shared"]
-        _run([*compiler, *FLAGS, *extra, *link, *objects, "-o", str(target), script, *library])
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(compile_one, jobs))
 
 
 def _target(compiler: Sequence[str]) -> str:
     """The machine that the compiler compiles for."""
     try:
-        return _run([*compiler, "-dumpmachine"])
+        return run([*compiler, "-dumpmachine"])
     except CompileError:
         return platform.machine().lower()
 
 
-def _run(command: list[str]) -> str:
+def run(command: list[str]) -> str:
+    """What a command prints; CompileError with its messages if it fails."""
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise CompileError(result.stderr)

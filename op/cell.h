@@ -18,6 +18,13 @@ inline Vec cross(const Vec& a, const Vec& b) {
   return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
 }
 
+// std::floor, which is a call where the compiler may not use SSE4.1.
+inline double whole_below(double x) {
+  if (!(std::abs(x) < 0x1p51)) return std::floor(x);
+  const double nearest = (x + 0x1.8p52) - 0x1.8p52;
+  return nearest > x ? nearest - 1 : nearest;
+}
+
 // Moves the corners of an upright box apart until r lies within.
 inline void extend(const Vec& r, Vec* low, Vec* high) {
   for (int c = 0; c < 3; ++c) {
@@ -76,7 +83,7 @@ struct Cell {
   Vec wrapped(const Vec& r) const {
     if (!periodic) return r;
     const Vec f = fractional(r);
-    return shifted(r, -std::floor(f[0]), -std::floor(f[1]), -std::floor(f[2]));
+    return shifted(r, -whole_below(f[0]), -whole_below(f[1]), -whole_below(f[2]));
   }
 };
 

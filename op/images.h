@@ -48,16 +48,22 @@ class ImageMaker {
   std::vector<Image> of(int32_t natoms) const {
     const int64_t nblocks = (natoms + kBlock - 1) / kBlock;
     std::vector<int64_t> first(nblocks + 1, 0);
+    std::vector<char> near(natoms);  // most atoms are far from a part of a large grid
     // Atoms a block, and images of it, are few: the limit is seen before memory runs out.
     for_blocks(natoms, [&](int64_t block, int64_t begin, int64_t end) {
-      for (int64_t a = begin; a < end; ++a) first[block + 1] += range(home(a)).count;
+      for (int64_t a = begin; a < end; ++a) {
+        const int64_t count = range(home(a)).count;
+        near[a] = count > 0;
+        first[block + 1] += count;
+      }
     });
     for (int64_t block = 0; block < nblocks; ++block) first[block + 1] += first[block];
     check(static_cast<double>(first[nblocks]));
     std::vector<Image> images(first[nblocks]);
     for_blocks(natoms, [&](int64_t block, int64_t begin, int64_t end) {
       Image* out = images.data() + first[block];
-      for (int64_t a = begin; a < end; ++a) out = write(static_cast<int32_t>(a), out);
+      for (int64_t a = begin; a < end; ++a)
+        if (near[a]) out = write(static_cast<int32_t>(a), out);
     });
     return images;
   }
@@ -88,28 +94,28 @@ class ImageMaker {
 
   // By how many cells an atom must be moved to come within reach.
   Range range(const Vec& home) const {
-    Range range{{0, 0, 0}, {0, 0, 0}, 1};
+    Range range{{0, 0, 0}, {0, 0, 0}, 0};
     const Vec at = cell_.periodic ? cell_.fractional(home) : home;
     double count = 1;
     for (int k = 0; k < 3; ++k) {
       const double low = region_.low[k] - reach_[k] - at[k], high = region_.high[k] + reach_[k] - at[k];
       if (!cell_.periodic) {
-        if (low > 0 || high < 0) range.count = 0;
+        if (low > 0 || high < 0) return range;
         continue;
       }
-      const double first = std::ceil(low), last = std::floor(high);
-      count *= std::max(0.0, last - first + 1);
+      const double first = -whole_below(-low), last = whole_below(high);
+      if (first > last) return range;
+      count *= last - first + 1;
       check(std::max({std::abs(first), std::abs(last), count}));
       range.first[k] = static_cast<int>(first), range.last[k] = static_cast<int>(last);
     }
-    if (cell_.periodic) range.count = static_cast<int64_t>(count);
+    range.count = static_cast<int64_t>(count);
     return range;
   }
 
   Image* write(int32_t atom, Image* out) const {
     const Vec r = home(atom);
     const Range range = this->range(r);
-    if (range.count == 0) return out;
     if (!cell_.periodic) {
       *out = {r, atom, true};
       return out + 1;
@@ -137,8 +143,8 @@ class Bins {
     sort(images);
   }
 
-  // Calls visit(slot range) for the stretches of images whose bins come within rcut of the upright
-  // box from `low` to `high`.
+  // Calls visit(slot range) for stretches of images that hold all within rcut of the upright box from `low` to
+  // `high`, each once; images further away may be among them.
   template <typename Visit> void around(const Vec& low, const Vec& high, Visit visit) const {
     Place first, last;
     for (int c = 0; c < 3; ++c) {
@@ -151,7 +157,7 @@ class Bins {
         if (dense_) {
           visit(start_[bucket({i, j, first[2]})], start_[bucket({i, j, last[2]}) + 1]);
         } else {
-          for (int64_t k = first[2]; k <= last[2]; ++k) visit_hashed({i, j, k}, visit);
+          visit_hashed({i, j, first[2]}, last[2] - first[2] + 1, visit);
         }
   }
 
@@ -163,7 +169,7 @@ class Bins {
   using Place = std::array<int64_t, 3>;
 
   int64_t bin_along(double x) const {
-    return static_cast<int64_t>(std::min(std::max(std::floor(x / width_), -4e18), 4e18));
+    return static_cast<int64_t>(std::min(std::max(whole_below(x / width_), -4e18), 4e18));
   }
   Place place(const Vec& r) const { return {bin_along(r[0]), bin_along(r[1]), bin_along(r[2])}; }
 
@@ -189,16 +195,26 @@ class Bins {
 
   int64_t bucket(const Place& at) const {
     if (dense_) return ((at[0] - first_[0]) * count_[1] + at[1] - first_[1]) * count_[2] + at[2] - first_[2];
-    const uint64_t row = static_cast<uint64_t>(at[0]) * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(at[1]);
-    const uint64_t mixed = (row ^ row >> 29) * 0xbf58476d1ce4e5b9u;
-    return static_cast<int64_t>(((mixed ^ mixed >> 32) + static_cast<uint64_t>(at[2])) & (nbuckets_ - 1));
+    return static_cast<int64_t>((row_of(at) + static_cast<uint64_t>(at[2])) & (nbuckets_ - 1));
   }
 
-  // A bucket also holds images of other places.
-  template <typename Visit> void visit_hashed(const Place& at, Visit visit) const {
-    const int64_t b = bucket(at);
-    for (int64_t s = start_[b]; s < start_[b + 1]; ++s)
-      if (place({x[s], y[s], z[s]}) == at) visit(s, s + 1);
+  // Tells rows of bins along z apart: two that are so close that one search meets both have never the same.
+  static uint64_t row_of(const Place& at) {
+    const uint64_t row = static_cast<uint64_t>(at[0]) * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(at[1]);
+    const uint64_t mixed = (row ^ row >> 29) * 0xbf58476d1ce4e5b9u;
+    return mixed ^ mixed >> 32;
+  }
+
+  // Bins of a row are buckets one after the other, which also hold images of other rows.
+  template <typename Visit> void visit_hashed(const Place& at, int64_t nbins, Visit visit) const {
+    const uint64_t row = row_of(at);
+    const int64_t begin = bucket(at), end = begin + std::min(nbins, nbuckets_);
+    const auto visit_buckets = [&](int64_t first, int64_t last) {
+      for (int64_t s = start_[first]; s < start_[last]; ++s)
+        if (row_[s] == row) visit(s, s + 1);
+    };
+    visit_buckets(begin, std::min(end, nbuckets_));
+    if (end > nbuckets_) visit_buckets(0, end - nbuckets_);
   }
 
   void sort(const std::vector<Image>& images) {
@@ -210,12 +226,14 @@ class Bins {
     Sorted sorted = sorted_by_bin(bin, nbuckets_);
     start_ = std::move(sorted.start);
     x.resize(n), y.resize(n), z.resize(n), atom.resize(n), home.resize(n);
+    if (!dense_) row_.resize(n);
     parallel_for(n, 8192, [&](int64_t begin, int64_t end) {
       for (int64_t slot = begin; slot < end; ++slot) {
         const Image& image = images[sorted.order[slot]];
         x[slot] = image.position[0], y[slot] = image.position[1], z[slot] = image.position[2];
         atom[slot] = image.atom;
         home[slot] = image.home;
+        if (!dense_) row_[slot] = row_of(place(image.position));
       }
     });
   }
@@ -226,6 +244,7 @@ class Bins {
   Place count_{{1, 1, 1}};  // their number along each axis
   int64_t nbuckets_;
   std::vector<int64_t> start_;
+  std::vector<uint64_t> row_;  // of each image, where places are hashed
 };
 
 }  // namespace dd

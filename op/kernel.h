@@ -4,6 +4,8 @@
 // offers the interface, whatever C++ ABI it was built with.
 #pragma once
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -210,13 +212,25 @@ inline void unknown_shapes(TF_ShapeInferenceContext* ctx, TF_Status* status) {
   TF_ShapeInferenceContextSetUnknownShape(ctx, status);
 }
 
+// TensorFlow's list of kernels, which lies in a library that those it loads do not see in every version.
+inline decltype(&TF_GetRegisteredKernelsForOp) lister_of_kernels() {
+  const char* name = "TF_GetRegisteredKernelsForOp";
+  void* found = dlsym(RTLD_DEFAULT, name);
+  if (void* library = found ? nullptr : dlopen("libtensorflow_cc.so.2", RTLD_LAZY | RTLD_NOLOAD)) {
+    found = dlsym(library, name);
+    dlclose(library);
+  }
+  return reinterpret_cast<decltype(&TF_GetRegisteredKernelsForOp)>(found);
+}
+
 // A second copy of this library in the process would make every op ambiguous, the first copy's too: it
 // registers nothing. Asked for once, before the first registration.
 inline bool is_second_copy() {
   static const bool second = [] {
+    const auto list = lister_of_kernels();
+    if (!list) return false;
     auto status = new_status();
-    const std::unique_ptr<TF_Buffer, decltype(&TF_DeleteBuffer)> kernels(
-        TF_GetRegisteredKernelsForOp("DdTable", status.get()), &TF_DeleteBuffer);
+    const std::unique_ptr<TF_Buffer, decltype(&TF_DeleteBuffer)> kernels(list("DdTable", status.get()), &TF_DeleteBuffer);
     return TF_GetCode(status.get()) == TF_OK && kernels && kernels->length > 0;
   }();
   return second;

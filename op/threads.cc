@@ -78,12 +78,13 @@ class Pool {
   }
 
   void work_on(Job& job) {
+    const bool one_helper = job.open == 1;  // others change it once the job is known
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       start_threads(job.open);
       jobs_.push_back(&job);
     }
-    if (job.open == 1) wanted_.notify_one(); else wanted_.notify_all();
+    if (one_helper) wanted_.notify_one(); else wanted_.notify_all();
     take_part(job);
     std::unique_lock<std::mutex> lock(mutex_);
     withdraw(job);

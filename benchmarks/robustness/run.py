@@ -1,6 +1,6 @@
 """Limits, memory and time of the native code where it once failed.
 
-    python benchmarks/robustness/run.py
+    python benchmarks/robustness/run.py [WORD ...]
 
 Each row is measured in a process of its own; prints a table and writes results.json beside it.
 RESULTS.md holds the figures of before beside those of after.
@@ -18,7 +18,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 _COMMON = """
-import resource, time
+import json, os, resource, subprocess, sys, tempfile, time
+from pathlib import Path
 import numpy as np, tensorflow as tf
 from deepdensity_tf.utils import ops
 from deepdensity_tf.model.density_model import Batch
@@ -36,6 +37,36 @@ def best(call, n=3):
         call()
         times.append(time.perf_counter() - start)
     return min(times)
+
+def frozen(**changes):
+    from deepdensity_tf.model import DensityModel
+    from deepdensity_tf.model.frozen import freeze
+    from deepdensity_tf.schema import complete_input
+    from tests.conftest import SMALL_INPUT
+    config = complete_input({**SMALL_INPUT, "model": {**SMALL_INPUT["model"], **changes}})
+    model = DensityModel(config["model"], seed=3)
+    model.scale.assign(np.full(model.ndensity, 0.2))
+    path = Path(tempfile.mkdtemp()) / "frozen_model.pb"
+    freeze(model, config, path)
+    return path
+
+def in_c(path):
+    from tests.capi.library import Model, open_library
+    model = Model(open_library(), path)
+    assert model.status == 0, model.error()
+    return model
+
+MOLECULE = np.array([[3.0, 3.0, 3.0], [4.0, 3.2, 3.0], [2.6, 3.9, 3.3]])
+
+def beyond_out(shape):
+    from tests.capi.library import Structure
+    box = np.diag([200.0] * 3)
+    model, atoms = in_c(frozen()), Structure(MOLECULE, [0, 1, 1], box)
+    model.eval_grid(atoms, (10, 10, 10), box)
+    before = peak()
+    status, out = model.eval_grid(atoms, shape, box)
+    assert status == 0, model.error()
+    print(peak() - before - out.nbytes / 2**20)
 """
 
 # Name, unit, and what prints the figure.
@@ -67,6 +98,17 @@ ROWS = {
             sizes.append(np.prod(np.int64(parts[:, 3:] - parts[:, :3]), axis=1).max() / 1e6)
         print(max(sizes))
     """,
+    "4 DD_Eval of 3e6 points, 3 atoms in a box of 100 Å (s)": """
+        from tests.capi.library import Structure
+        box = np.diag([100.0] * 3)
+        model, atoms = in_c(frozen()), Structure(MOLECULE, [0, 1, 1], box)
+        points = rng.uniform(0, 100, (3 * 10**6, 3))
+        print(best(lambda: model.eval(atoms, points), 5))
+    """,
+    "5 C library: memory beyond out, 1x4000x4000 (MB)": "beyond_out((1, 4000, 4000))",
+    "5 C library: memory beyond out, 1000^3 in the box of the 2000^3 (MB)": """
+        beyond_out((1000,) * 3)
+    """,
     "8 memory kept after 30 calls on 2e6 pairs (MB)": """
         def call():
             n = 2 * 10**6
@@ -79,6 +121,14 @@ ROWS = {
         for _ in range(30):
             call()
         print(resident() - before)
+    """,
+    "9 pair model: memory for a droplet in vacuum over that for a liquid": """
+        from tests.infer.test_memory import PAIR, SCRIPT
+        code = __import__("textwrap").dedent(SCRIPT)
+        done = subprocess.run([sys.executable, "-c", code, str(frozen(**PAIR))], text=True,
+                              capture_output=True, check=True)
+        plan, droplet = map(float, done.stdout.split())
+        print(droplet / plan)
     """,
     "10 peak memory of a list of 18 million pairs (bytes a pair)": """
         coord = rng.uniform(0, 60, (21600, 3))
@@ -108,6 +158,24 @@ ROWS = {
             pass
         print(peak() - before)
     """,
+    "B validation: memory for 1000 frames beyond that for 50 (MB)": """
+        from tests.conftest import SMALL_INPUT, write_small_system
+        def peak_of(nframes):
+            folder = Path(tempfile.mkdtemp())
+            write_small_system(folder / "data")
+            write_small_system(folder / "valid", nframes=nframes, seed=1)
+            run = {**SMALL_INPUT["training"], "numb_steps": 1, "save_freq": 1, "disp_freq": 1}
+            run["validation_data"] = {"systems": "valid", "batch_size": 0}
+            (folder / "input.json").write_text(json.dumps({**SMALL_INPUT, "training": run}))
+            code = ("import resource, sys; from deepdensity_tf.main import main; "
+                    "assert main(['train', 'input.json']) == 0; "
+                    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)")
+            done = subprocess.run([sys.executable, "-c", code], cwd=folder, text=True,
+                                  capture_output=True, check=True)
+            return float(done.stdout.split()[-1])
+        few = peak_of(50)
+        print(peak_of(1000) - few)
+    """,
     "14 exported symbols that are not ours": """
         import subprocess
         text = subprocess.run(["nm", "-D", "--defined-only", str(ops.LIBRARY)], text=True,
@@ -120,7 +188,8 @@ ROWS = {
 def measure(script: str) -> float:
     """The figure that a process of its own prints."""
     code = textwrap.dedent(_COMMON) + textwrap.dedent(script)
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    path = os.pathsep.join([str(HERE.parents[1]), *os.environ.get("PYTHONPATH", "").split()])
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
@@ -128,9 +197,10 @@ def measure(script: str) -> float:
 
 
 def main() -> None:
-    """Measure all rows."""
+    """Measure all rows, or those whose names hold a word of the command line."""
     results = {}
-    for name, script in ROWS.items():
+    chosen = {n: s for n, s in ROWS.items() if any(word in n for word in sys.argv[1:] or [""])}
+    for name, script in chosen.items():
         results[name] = measure(script)
         print(f"{results[name]:12.4g}  {name}", flush=True)
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from deepdensity_tf.utils.whole import whole_numbers
 _VERSIONS = ("1.0",)
 _ATOM_STATE = ("atom_state/coef", "atom_state/scalars", "atom_state/tensors")
 _MAX_POINTS = 2**18  # at once; those of the C library, so that both have the same numbers
+_MAX_ELEMENTS = 2**31  # of one tensor
 COMPRESSION = "model_attr/compression"
 CALIBRATION = "model_attr/calibration"
 # What the graph of a model holds: type, number of axes, and the tensor that does not go without
@@ -102,6 +104,7 @@ class DeepDensity:
                 raise InputError(
                     f"{self._file}: not a usable graph ({str(error).splitlines()[0]})"
                 ) from None
+        self._check_shapes(graph)
         self._session = start_session(graph)
         version = self._text("model_attr/model_version")
         if version not in _VERSIONS:
@@ -459,6 +462,17 @@ class DeepDensity:
         if not isinstance(mapping, dict) or not isinstance(mapping.get(key), kind):
             raise InputError(f"{self._file}: {name} is damaged, expected a mapping with {key!r}")
         return mapping
+
+    def _check_shapes(self, graph: tf.Graph) -> None:
+        """Refuse shapes on which TensorFlow may end the process; as in op/c_api/session.cc."""
+        for operation in graph.get_operations():
+            for output in operation.outputs:
+                dims = output.shape.as_list() if output.shape.rank is not None else []
+                if math.prod(max(n or 1, 1) for n in dims) > _MAX_ELEMENTS:
+                    raise InputError(
+                        f"{self._file}: refused: makes a shape of more than {_MAX_ELEMENTS} "
+                        f"elements (node '{operation.name}')"
+                    )
 
     def _check_contract(self, operations: dict) -> None:
         needed = {name for name, (*_, by) in _CONTRACT.items() if by is None or by in operations}

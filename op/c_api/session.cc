@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -20,6 +21,8 @@ namespace dd {
 namespace {
 
 constexpr int64_t kMaxFile = (int64_t(1) << 31) - 1;  // what protocol buffers take
+
+constexpr int64_t kMaxElements = int64_t(1) << 31;    // of one tensor, as in graph_scan.cc
 
 using Text = std::unique_ptr<char, decltype(&std::free)>;
 
@@ -139,8 +142,31 @@ Session::Session(const std::string& path) : path_(path), graph_(TF_NewGraph()) {
   // ConfigProto{graph_options{rewrite_options{meta_optimizer_iterations: ONE}}}, as in Python.
   TF_SetConfig(session_options.get(), "R\x04R\x02`\x01", 6, status.get());
   check(status);
+  check_shapes();
   session_.reset(TF_NewSession(graph_.get(), session_options.get(), status.get()));
   check(status);
+}
+
+// Shapes that TensorFlow has inferred. A tensor without elements may have any other dimensions, and the process ends
+// where an operation is left with these. As in deepdensity_tf/infer/deep_density.py.
+void Session::check_shapes() const {
+  const Status status = new_status();
+  size_t position = 0;
+  while (TF_Operation* operation = TF_GraphNextOperation(graph_.get(), &position))
+    for (int k = 0; k < TF_OperationNumOutputs(operation); ++k) {
+      const TF_Output output = {operation, k};
+      const int axes = TF_GraphGetTensorNumDims(graph_.get(), output, status.get());
+      check(status);
+      if (axes < 0) continue;  // not known before it runs
+      std::vector<int64_t> dims(axes);
+      TF_GraphGetTensorShape(graph_.get(), output, dims.data(), axes, status.get());
+      check(status);
+      int64_t elements = 1;
+      for (const int64_t n : dims)
+        if (__builtin_mul_overflow(elements, std::max<int64_t>(n, 1), &elements) || elements > kMaxElements)
+          throw BadModel(path_ + ": refused: makes a shape of more than " + std::to_string(kMaxElements) +
+                         " elements (node '" + TF_OperationName(operation) + "')");
+    }
 }
 
 bool Session::has(const std::string& name) const {

@@ -68,6 +68,7 @@ class Session {
  private:
   template <typename T> T positive(const std::string& name, T value) const;
   Tensor scalar(const std::string& name, TF_DataType type) const;
+  void check_shapes() const;
 
   std::string path_;
   std::unique_ptr<TF_Graph, GraphDeleter> graph_;

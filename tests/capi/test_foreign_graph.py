@@ -127,6 +127,20 @@ def test_hostile_nodes(load, frozen_model, tmp_path, message):
     assert f"{path}: refused: holds " in in_c and message in in_c and "\n" not in in_c
 
 
+def test_shapes_that_follow_from_others(load, frozen_model, tmp_path):
+    """Of nothing, so memory is no limit; a sum over the empty axis would end the process."""
+    with tf.Graph().as_default() as evil, tf.name_scope("evil"):
+        empty = tf.reshape(tf.zeros([0]), tf.constant([0, 2**31, 2**31, 2**31], tf.int64))
+        tf.reduce_sum(tf.identity(empty, name="hostile"), axis=0)
+    graph = graph_of(frozen_model)
+    graph.node.extend(evil.as_graph_def().node)
+    path = tmp_path / "bad.pb"
+    path.write_bytes(graph.SerializeToString())
+    in_c, in_python = refusals(load, path)
+    assert in_c == in_python
+    assert f"{path}: refused: makes a shape of more than 2147483648 elements (node '" in in_c
+
+
 def test_a_file_named_in_the_graph_is_not_opened(load, frozen_model, tmp_path):
     """TensorFlow would read it while it imports the graph, for the sake of a shape."""
     pipe = tmp_path / "pipe"

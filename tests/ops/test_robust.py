@@ -61,6 +61,26 @@ def test_dimensions_of_empty_arrays(case):
         ops.expansion(np.zeros((0, 3)), [], [], coef, GRID.parameters, 3)
 
 
+def test_outputs_that_no_memory_holds():
+    """TensorFlow ends the process where a shape overflows: that is seen before it is asked."""
+    script = """
+        import numpy as np, tensorflow as tf
+        from deepdensity_tf.utils import ops
+        most, box = 2**31 - 1, 9.0 * np.eye(3)
+        none, coef, radial = np.zeros((0, 3)), tf.zeros((0, 65536, 4, 1)), np.array([3.0, 0.3])
+        for call in (
+            lambda: ops.expansion(none, [], [], coef, radial, most),
+            lambda: ops.density_on_grid([most, 400, 600], [0, 0, 0, most, 400, 600], box.ravel(),
+                                        none, box.reshape(1, 9), coef, radial),
+        ):
+            try:
+                call()
+            except tf.errors.ResourceExhaustedError:
+                print("refused")
+    """
+    assert run(script) == "refused\nrefused\n"
+
+
 def test_one_far_atom_and_the_search():
     """As many pairs, in the same order, as without it; places are hashed then."""
     rng = np.random.default_rng(1)
