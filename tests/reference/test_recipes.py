@@ -29,6 +29,25 @@ def stored(folder: Path, name: str) -> np.ndarray:
     return np.load(folder / "set.000" / f"{name}.npy")
 
 
+def test_organic(tmp_path, monkeypatch, caplog):
+    """Conformers, one system a molecule; a second process does the others; done ones stay."""
+    pytest.importorskip("pyscf")
+    pytest.importorskip("rdkit")
+    (tmp_path / "list.smi").write_text("hydrogen [H][H]\nmethane C\n")
+    arguments = [str(tmp_path / "list.smi"), "--basis", "gth-szv", "-o", str(tmp_path / "out")]
+    run(monkeypatch, "organic", *arguments, "--part", "1/2")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["methane"]
+    folder = tmp_path / "out" / "methane"
+    shape = stored(folder, "grid_shape")[0]
+    assert stored(folder, "density").shape == (1, np.prod(shape))
+    assert stored(folder, "density").sum() * 0.25**3 == pytest.approx(8, rel=0.01)
+    assert (folder / "type_map.raw").read_text().split() == ["C", "H"]
+    before = (folder / "set.000" / "density.npy").stat().st_mtime_ns
+    run(monkeypatch, "organic", *arguments)
+    assert (folder / "set.000" / "density.npy").stat().st_mtime_ns == before
+    assert (tmp_path / "out" / "hydrogen" / "type.raw").exists()
+
+
 @pytest.mark.parametrize(("name", "unpaired", "electrons"), [("H2", 0, 2), ("H", 1, 1)])
 def test_molecule(tmp_path, monkeypatch, name, unpaired, electrons):
     pytest.importorskip("pyscf")
