@@ -33,7 +33,7 @@ $(VENV)/installed: pyproject.toml setup.py $(shell find op -type f)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(call step,pip and setuptools,$(PIP) --upgrade "pip>=25.1" "setuptools>=77" wheel)
 	$(call step,TensorFlow (600 MB),$(PIP) "tensorflow>=2.16")
-	$(call step,native libraries and deepdensity_tf,$(PIP) --no-build-isolation --editable .)
+	$(call step,native libraries and deepdensity_tf,$(PIP) --no-build-isolation --editable ".[view]")
 	@touch $@
 
 $(VENV)/tools: $(VENV)/installed

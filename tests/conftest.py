@@ -122,7 +122,7 @@ def make_frozen(tmp_path_factory):
                 rng.uniform(0.5, 1.0, (2, model.ndensity, 1)) * decay * np.ones((2, 1, 1))
             )
             # What random nets add is small beside it, as in a trained model.
-            model.scale.assign(np.full(model.ndensity, 0.2))
+            model.scale.assign(np.full(model.ndensity, 0.02))
             path = tmp_path_factory.mktemp("frozen") / "frozen_model.pb"
             freeze(model, config, path)
             made[key] = path

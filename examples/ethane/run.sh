@@ -1,5 +1,6 @@
 #!/bin/sh
-# Train on real densities, freeze, test on unseen frames, predict, draw. Everything goes to run/.
+# A prediction by a shipped model; then train on real densities, freeze, test on unseen frames,
+# predict, draw. Everything goes to run/.
 set -eu
 cd "$(dirname "$0")"
 rm -rf run
@@ -8,6 +9,11 @@ ln -s ../data run/data
 cp input.json run/
 cd run
 
+echo "== before any training: caffeine by the shipped model organic"
+dd-tf predict -m organic ../caffeine.xyz --spacing 0.2 -o caffeine.cube
+dd-tf view caffeine.cube -o caffeine.html
+
+echo "== a model of our own, trained on 16 frames of ethane"
 dd-tf train input.json
 dd-tf freeze -c model.ckpt -o frozen_model.pb
 dd-tf show frozen_model.pb
@@ -25,6 +31,7 @@ dd-tf plot slice -m frozen_model.pb -s data -f 16 -o slice.png
 here=$(pwd)
 echo
 echo "== what to look at"
+echo "$here/caffeine.html  a molecule that no training saw, to turn in a browser"
 echo "$here/slice.png   reference, model and difference in a plane"
 echo "$here/parity.png  model against reference, errors by density"
 echo "$here/lcurve.png  how the error fell"
