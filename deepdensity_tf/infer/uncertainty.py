@@ -27,7 +27,8 @@ _LEAST_FRAMES = 5
 # An atom is unlike those of the calibration from so many standard deviations of their logarithms
 # on: of a normal distribution, one of 700 atoms.
 _FAR = 3.0
-_MARGIN = 1.1  # closest neighbours may be so much closer or farther than in the calibration
+_PAULING = 0.37  # Å
+_MARGIN = 1.05  # sums of bond orders may lie so far beyond those of the calibration
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def expected_error(model: DeepDensity, coord, box, atype) -> Expected | None:
     symbols = [model.type_map[t] for t in np.asarray(atype)]
     doubts = [
         *_unlike_atoms(symbols, of_atoms, known["atoms"]),
-        *_unlike_distances(symbols, _closest(coord, box, model.rcut), known["closest"]),
+        *_unlike_bonds(symbols, _bonds(symbols, coord, box, model.rcut), known["bonds"]),
         *_unlike_frames(symbols, box is not None, known),
     ]
     return Expected(nmae, nmae / scatter, nmae * scatter, tuple(doubts))
@@ -91,26 +92,33 @@ def _unlike_atoms(symbols: Sequence[str], deviation: np.ndarray, limits: dict) -
     ]
 
 
-def _unlike_distances(symbols: Sequence[str], closest: np.ndarray, ranges: dict) -> list[str]:
-    """The first atom whose closest neighbour is nearer or farther than any of its element."""
-    for atom, (symbol, distance) in enumerate(zip(symbols, closest, strict=True)):
+def _unlike_bonds(symbols: Sequence[str], bonds: np.ndarray, ranges: dict) -> list[str]:
+    """The first atom with fewer or more bonds than any of its element."""
+    for atom, (symbol, found) in enumerate(zip(symbols, bonds, strict=True)):
         least, most = ranges.get(symbol, (0.0, np.inf))
-        if not least / _MARGIN <= distance <= most * _MARGIN:
+        if not least / _MARGIN <= found <= most * _MARGIN:
             return [
-                f"the closest neighbour of atom {atom} ({symbol}) is {distance:.2f} Å away, "
+                f"atom {atom} ({symbol}) has bonds of order {found:.2f} in all by its distances, "
                 f"{least:.2f} to {most:.2f} where the model was tested"
             ]
     return []
 
 
-def _closest(coord, box, rcut: float) -> np.ndarray:
-    """Distance (natoms,) of each atom's closest neighbour in Å; infinity beyond the cut-off."""
+def _bonds(symbols: Sequence[str], coord, box, rcut: float) -> np.ndarray:
+    """Pauling's bond orders of each atom added up, (natoms,).
+
+    exp((R_i + R_j - d) / 0.37 Å) with covalent radii R: about 4 for carbon, 3 where a bond is
+    broken (Brown, Altermatt, Acta Cryst. B 41, 244 (1985)).
+    """
+    from ase.data import atomic_numbers, covalent_radii
+
+    radii = covalent_radii[[atomic_numbers[s] for s in symbols]]
     coord = np.asarray(coord, dtype=np.float64).reshape(-1, 3)
     ends, cell = [0, len(coord)], np.zeros(9) if box is None else np.asarray(box).reshape(9)
-    center, _, disp = neighbor_list(coord, ends, coord, ends, cell[None], rcut, skip_self=True)
-    closest = np.full(len(coord), np.inf)
-    np.minimum.at(closest, center.numpy(), np.linalg.norm(disp.numpy(), axis=1))
-    return closest
+    found = neighbor_list(coord, ends, coord, ends, cell[None], rcut, skip_self=True)
+    center, atom, disp = (x.numpy() for x in found)
+    orders = np.exp((radii[center] + radii[atom] - np.linalg.norm(disp, axis=1)) / _PAULING)
+    return np.bincount(center, orders, len(coord))
 
 
 def _unlike_frames(symbols: Sequence[str], pbc: bool, known: dict) -> list[str]:
@@ -146,7 +154,7 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
     dict
         factor and scatter: the errors' ratio to the deviation, mean and standard deviation of its
         logarithm, both as factors; atoms: largest deviation of an atom of each element that is
-        not odd, percent; closest: least and largest distance of its closest neighbour, Å;
+        not odd, percent; bonds: least and largest sum of bond orders of an atom of each element;
         closed_shell, periodic: what the frames were; rank_correlation, frames, nmae.
 
     Raises
@@ -161,7 +169,7 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
         raise InputError(f"calibration: found {len(nmae)} frames, expected {_LEAST_FRAMES} or more")
     deviations: list[float] = []
     atoms: dict[str, list[float]] = {}
-    closest: dict[str, list[float]] = {}
+    bonds: dict[str, list[float]] = {}
     electrons: list[int] = []
     periodic: set[bool] = set()
     for entry in chosen:
@@ -171,10 +179,10 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
             of_frame, of_atoms = model.eval_deviation(frame.coord, box, frame.atype)
             deviations.append(float(of_frame[0]))
             symbols = [model.type_map[t] for t in frame.atype]
-            near = _closest(frame.coord, box, model.rcut)
-            for symbol, value, distance in zip(symbols, of_atoms[0], near, strict=True):
+            orders = _bonds(symbols, frame.coord, box, model.rcut)
+            for symbol, value, order in zip(symbols, of_atoms[0], orders, strict=True):
                 atoms.setdefault(symbol, []).append(np.log(value))
-                closest.setdefault(symbol, []).append(float(distance))
+                bonds.setdefault(symbol, []).append(float(order))
             electrons.append(sum(atomic_numbers[s] for s in symbols))
             periodic.add(bool(frame.pbc))
     ratio = np.log(np.asarray(nmae) / deviations)
@@ -184,7 +192,7 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
         "atoms": {
             symbol: float(np.exp(np.mean(x) + _FAR * np.std(x))) for symbol, x in atoms.items()
         },
-        "closest": {symbol: [min(x), max(x)] for symbol, x in closest.items()},
+        "bonds": {symbol: [min(x), max(x)] for symbol, x in bonds.items()},
         "closed_shell": not model.has_spin and not any(n % 2 for n in electrons),
         "periodic": sorted(periodic),
         "rank_correlation": float(spearmanr(nmae, deviations).statistic),

@@ -79,7 +79,6 @@ def test_report_and_details(model, folders, tmp_path):
     nmae = 100 * np.abs(pred - ref).sum() / np.abs(ref).sum()
     assert entry["nmae"] == pytest.approx(nmae, rel=1e-12)
     frame = chosen[1].system.frame(1)
-    box = frame.model_box if frame.pbc else None
     # The exact integral: the frame's grid is too coarse for it, a finer one is not.
     fine = model.eval_grid(frame.coord, frame.box, frame.atype, (48, 48, 48), pbc=frame.pbc)
     assert entry["electrons_pred"] == pytest.approx(fine.mean() * 6**3, rel=1e-4)
