@@ -31,6 +31,9 @@ FLAGS = [
     "-static-libgcc",
 ]
 
+# As in op/build.py.
+RUNTIME = ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic"]
+
 
 def tensorflow_folder() -> Path:
     """Where TensorFlow is installed, without importing it."""
@@ -82,7 +85,7 @@ def build_c_library(package: Path, editable: bool, version: str) -> None:
     source = HERE / "op" / "c_api"
     # Installed, TensorFlow lies beside the package; no relative path leads there from a checkout.
     tensorflow = str(used_tensorflow()) if editable else "../tensorflow"
-    link = ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
+    link = [*RUNTIME, "-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2"]
     link += [f"-Wl,-rpath,{tensorflow if editable else '$ORIGIN/../../tensorflow'}"]
     link += ["-Wl,-soname,libdeepdensity_c.so", f"-Wl,--version-script,{source / 'exports.map'}"]
     known_ops = (HERE / "deepdensity_tf" / "utils" / "known_ops.txt").read_text().split()

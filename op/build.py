@@ -22,6 +22,8 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent
 FLAGS = "-std=c++17 -O3 -fPIC -pthread -fno-math-errno -fopenmp-simd -fvisibility=hidden".split()
 LINK = ["-shared", "-static-libstdc++", "-static-libgcc", "-ldl"]
+# Before TensorFlow's libraries, some of which offer parts of a C++ runtime: two do not mix.
+RUNTIME = ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic"]
 # What dispatch.cc asks the machine for.
 _AVX2 = "-mavx2 -mfma -mbmi -mbmi2"
 _X86 = {
@@ -61,8 +63,21 @@ def build(
         objects = compile_objects(Path(scratch), tensorflow, compiler, extra)
         library = [f"-L{tensorflow}", "-l:libtensorflow_framework.so.2"]
         script = f"-Wl,--version-script,{SOURCE / 'exports.map'}"
-        link = LINK if not extra else ["-shared"]
-        run([*compiler, *FLAGS, *extra, *link, *objects, "-o", str(target), script, *library])
+        link, runtime = (LINK, RUNTIME) if not extra else (["-shared"], [])
+        run(
+            [
+                *compiler,
+                *FLAGS,
+                *extra,
+                *link,
+                *objects,
+                "-o",
+                str(target),
+                script,
+                *runtime,
+                *library,
+            ]
+        )
 
 
 def compile_objects(

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from deepdensity_tf.utils import ops
+from deepdensity_tf.utils.native import C_LIBRARY
 from tests.ops.test_density import CELLS, GRID, grid_points, make_batch, make_coef, on_grid
 from tests.ops.test_density import reference as by_pairs
 
@@ -219,6 +220,16 @@ def test_no_symbol_of_a_kernel_is_shared():
     command = ["nm", "-D", "--defined-only", str(ops.LIBRARY)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert lines and all(line.split()[-1].startswith("deepdensity_") for line in lines)
+
+
+@pytest.mark.parametrize("library", [ops.LIBRARY, C_LIBRARY], ids=["op", "c"])
+def test_nothing_of_the_runtime_comes_from_outside(library):
+    """Libraries of some TensorFlows offer parts of a C++ runtime, which do not go with others."""
+    if not shutil.which("nm"):
+        pytest.skip("needs nm")
+    command = ["nm", "-DC", "--undefined-only", str(library)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines and not [line for line in lines if "std::" in line]
 
 
 def test_a_second_copy_is_refused_in_a_line(tmp_path):
