@@ -43,6 +43,16 @@ inline double squared_gap(const Vec& r, const Vec& low, const Vec& high) {
   return sum;
 }
 
+// Squared distance of r from the furthest corner of an upright box.
+inline double squared_reach(const Vec& r, const Vec& low, const Vec& high) {
+  double sum = 0;
+  for (int c = 0; c < 3; ++c) {
+    const double reach = std::max(r[c] - low[c], high[c] - r[c]);
+    sum += reach * reach;
+  }
+  return sum;
+}
+
 // Signed volume of the cell with these rows; refuses rows that lie, up to rounding, in one plane.
 inline double checked_volume(const std::array<Vec, 3>& rows, const std::string& name,
                              const std::string& alternative = "") {

@@ -171,8 +171,13 @@ class LatticeBlocks {
     Vec low, high;
     bounds(points, &low, &high);
     std::vector<Vec> near;
-    for (const Vec& image : images)
-      if (squared_gap(image, low, high) < rcut * rcut) near.push_back(image);
+    for (const Vec& image : images) {
+      if (squared_gap(image, low, high) >= rcut * rcut) continue;
+      near.push_back(image);
+      if (squared_reach(image, low, high) >= rcut * rcut) continue;
+      near = {image};  // all points are within reach of this one: the others make no difference
+      break;
+    }
     if (near.empty()) return;
     int axis = 0;
     for (int k = 1; k < 3; ++k)

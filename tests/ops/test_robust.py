@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -174,6 +175,15 @@ def test_parts_of_huge_grids_are_bounded(shape):
     sizes = np.prod((parts[:, 3:] - parts[:, :3]).astype(np.int64), axis=1)
     assert 0 < sizes.max() <= 2**20
     assert sizes.sum() < 0.2 * np.prod(shape, dtype=np.int64)  # all else is empty
+
+
+def test_plan_of_a_grid_within_reach_of_many_images():
+    """One image that reaches all of a brick stands for the others: 70 000 times as long else."""
+    box, coord = 5 * np.eye(3), np.full((1, 3), 2.0)
+    start = time.monotonic()
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        ops.grid_parts([2**31 - 1, 40, 40], box.ravel(), coord, box.reshape(1, 9), 100.0, 2**20)
+    assert time.monotonic() - start < 60
 
 
 def test_instruction_sets_agree():
