@@ -159,6 +159,14 @@ def _model() -> Argument:
                 doc="Learn the spin density (up minus down) as a second channel.",
             ),
             Argument(
+                "augmentation",
+                [bool, str],
+                optional=True,
+                default=False,
+                doc="Learn PAW occupancies too (augmentation.npy). out.json and checkpoints have "
+                "the text of augmentation.json in place of true.",
+            ),
+            Argument(
                 "electrons",
                 [None, list[float]],
                 optional=True,
@@ -401,6 +409,7 @@ _BOUNDS = (
             "loss.pref_sq",
             "loss.pref_charge",
             "loss.pref_spin",
+            "loss.pref_aug",
             "learning_rate.warmup_steps",
             "training.seed",
             "training.gradient_max_norm",
@@ -472,9 +481,8 @@ def _check_values(data: dict, source: str) -> None:
             f"{source}: model.fitting_net.nradial is {fitting['nradial']}, expected at most "
             f"nspline = {model['nspline']}"
         )
-    used = {
-        key: value for key, value in data["loss"].items() if key != "pref_spin" or model["spin"]
-    }
+    switches = {"pref_spin": model["spin"], "pref_aug": model["augmentation"]}
+    used = {key: value for key, value in data["loss"].items() if switches.get(key, True)}
     if not any(used.values()):
         raise InputError(f"{source}: loss.{', '.join(used)} are 0, expected one above 0")
     _check_electrons(model, source)

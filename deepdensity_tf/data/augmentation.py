@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import (
@@ -74,6 +77,41 @@ def common_channels(systems: Iterable[SystemFiles]) -> Channels | None:
         if channels is not None:
             common = channels if common is None else common.joined(channels, files.path)
     return common
+
+
+@dataclass(frozen=True)
+class OccupancyLabels:
+    """Which numbers a training learns of each atom.
+
+    Parameters
+    ----------
+    channels : Channels
+        What they are.
+    type_map : tuple of str
+        Elements of the types.
+    spin : bool
+        Those of the spin too.
+    """
+
+    channels: Channels
+    type_map: tuple[str, ...]
+    spin: bool = False
+
+    def of(self, frame: Frame) -> np.ndarray:
+        """(natoms, 1 or 2, width) float64; NaN where there is no number.
+
+        Raises
+        ------
+        InputError
+            Not the numbers that the channels say; no spin where it is asked for.
+        """
+        found = frame_occupancies(frame, self.channels, self.type_map)
+        nset = 2 if self.spin else 1
+        if found is None:
+            return np.full((len(frame.coord), nset, self.channels.width), np.nan)
+        if self.spin and found.spin is None:
+            raise InputError(f"{frame.label}: model.spin is true, found no spin_augmentation.npy")
+        return np.stack(found.sets[:nset], 1)
 
 
 def frame_occupancies(

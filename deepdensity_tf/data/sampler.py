@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from deepdensity_tf.data.augmentation import OccupancyLabels
 from deepdensity_tf.data.frame import Frame
 
 
@@ -25,6 +26,8 @@ class Sample(NamedTuple):
     weight: np.ndarray  # (npoints,) float64; sums over a frame's points estimate its mean
     volume: np.ndarray  # (nframes,) float64, Å^3; 0 for loose points without weights
     electrons: np.ndarray  # (nframes,) float64, of the whole frame; 0 where not known
+    # (natoms, nset, width) float64 PAW occupancies, NaN where none; empty unless they are learned
+    augmentation: np.ndarray = np.zeros((0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,14 @@ class SamplerConfig:
         Share of the points drawn uniformly; the others in proportion to the density.
     spin : bool
         Take the spin density as second channel.
+    augmentation : OccupancyLabels, optional
+        Take PAW occupancies too.
     """
 
     numb_points: int
     uniform_fraction: float
     spin: bool = False
+    augmentation: OccupancyLabels | None = None
 
 
 # Candidates a point: enough for density-weighted draws, few enough for memory-mapped files.
@@ -139,6 +145,7 @@ def assemble(
         weight=np.concatenate([weight for _, weight in draws]),
         volume=np.array([frame.volume or 0.0 for frame in frames], dtype=np.float64),
         electrons=np.array([frame.electrons or 0.0 for frame in frames], dtype=np.float64),
+        augmentation=_occupancies(frames, config),
     )
 
 
@@ -200,6 +207,12 @@ class BatchSampler:
 
     def _once_each(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, 0, epoch]).permutation(len(self._frames))
+
+
+def _occupancies(frames: Sequence[Frame], config: SamplerConfig) -> np.ndarray:
+    if config.augmentation is None:
+        return np.zeros((0, 0, 0))
+    return np.concatenate([config.augmentation.of(frame) for frame in frames])
 
 
 def _splits(sizes: Sequence[int]) -> np.ndarray:

@@ -91,11 +91,11 @@ def _train(config: dict, args: argparse.Namespace) -> None:
     from deepdensity_tf.utils.ops import own_message
 
     folder = Path(config["training"]["save_ckpt"])
-    before = _checksum_before(config, folder, args.input) if args.restart else None
     workers = find_workers()
     if not workers.chief:
         logging.getLogger("deepdensity_tf").setLevel(logging.WARNING)
     data = TrainingData(config, workers)
+    before = _checksum_before(config, folder, args.input) if args.restart else None
     if before not in (None, "unknown", data.checksum):
         log.warning("training_data: other frames than those of the checkpoints in %s", folder)
     with workers.strategy.scope():

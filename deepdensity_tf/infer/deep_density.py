@@ -16,6 +16,7 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.foreign_graph import graph_fault, read_model_file
+from deepdensity_tf.utils.paw_blocks import Channels, Occupancies, channels_from
 from deepdensity_tf.utils.shipped import model_path
 from deepdensity_tf.utils.whole import whole_numbers
 
@@ -39,6 +40,8 @@ _CONTRACT = {
     "o_neighbors": (tf.int32, 2, "o_neighbors"),
     "o_deviation": (tf.float64, 1, "o_deviation"),
     "o_atom_deviation": (tf.float64, 2, "o_deviation"),
+    "o_augmentation": (tf.float64, 3, "o_augmentation"),
+    "o_spin_augmentation": (tf.float64, 3, "o_spin_augmentation"),
     "t_grid_shape": (tf.int32, 1, "o_grid_parts"),
     "t_grid_box": (tf.float64, 1, "o_grid_parts"),
     "t_grid_part": (tf.int32, 1, "o_grid_parts"),
@@ -78,6 +81,8 @@ class DeepDensity:
     baseline : np.ndarray or None
         Spline coefficients (ntypes, nspline) of the atomic densities the nets start from (see
         utils.radial); None in models that do not carry them.
+    augmentation : Channels or None
+        What the PAW occupancies are that it predicts; None where it predicts none.
     elements_seen : np.ndarray
         (ntypes, 2) atoms and frames of each element in the training data; zeros where not known.
 
@@ -137,6 +142,7 @@ class DeepDensity:
             self.calibration = self._mapping(CALIBRATION, "factor", float)
         stored = "model_attr/baseline" in operations
         self.baseline = self._attribute("model_attr/baseline") if stored else None
+        self.augmentation = self._augmentation(operations)
         self.elements_seen = self._elements_seen(operations)
         # What points need of the atoms; a model without a net for each pair needs the table alone.
         self._atom_tensors = [f"{name}:0" for name in _ATOM_STATE if name in operations]
@@ -235,6 +241,35 @@ class DeepDensity:
         feeds = {**frame, "t_point:0": np.zeros((nframes, 0, 3))}
         of_frames = self._values("o_deviation:0", feeds, (nframes,))
         return of_frames, self._values("o_atom_deviation:0", feeds, (nframes, natoms))
+
+    def eval_augmentation(self, coord, box, atype) -> Occupancies:
+        """PAW occupancies of the atoms of one frame.
+
+        Parameters
+        ----------
+        coord, box, atype : array_like
+            As in `eval`, one frame.
+
+        Returns
+        -------
+        Occupancies
+            `total` (natoms, width), with spin also `spin`, in the order of the atoms; NaN behind
+            the numbers of an element that has fewer.
+
+        Raises
+        ------
+        InputError
+            Also where the model was trained without them.
+        """
+        if self.augmentation is None:
+            raise InputError(f"{self._file}: was trained without PAW occupancies")
+        frame = self._frame(coord, box, atype)
+        if len(frame["t_coord:0"]) != 1:
+            raise InputError(f"coord holds {len(frame['t_coord:0'])} frames, expected one")
+        names = ["o_augmentation:0"] + (["o_spin_augmentation:0"] if self.has_spin else [])
+        shape = (1, len(frame["t_type:0"]), self.augmentation.width)
+        feeds = {**frame, "t_point:0": np.zeros((1, 0, 3))}
+        return Occupancies(self.augmentation, *(self._values(n, feeds, shape)[0] for n in names))
 
     def eval_grid(
         self,
@@ -430,6 +465,12 @@ class DeepDensity:
                 f"{self._file}: {name} cannot be read ({ops.own_message(error)})"
             ) from None
 
+    def _augmentation(self, operations) -> Channels | None:
+        if "o_augmentation" not in operations:
+            return None
+        name = "model_attr/augmentation"
+        return channels_from(self._text(name), f"{self._file}: {name}")
+
     def _elements_seen(self, operations) -> np.ndarray:
         """Atoms and frames of each type trained on, (ntypes, 2); zeros where not known."""
         name, shape = "model_attr/elements_seen", (len(self.type_map), 2)
@@ -476,8 +517,12 @@ class DeepDensity:
 
     def _check_contract(self, operations: dict) -> None:
         needed = {name for name, (*_, by) in _CONTRACT.items() if by is None or by in operations}
-        if {"o_grid_parts", "o_spin_density"} <= operations.keys():
-            needed.add("o_grid_spin_density")
+        for other, name in (
+            ("o_grid_parts", "o_grid_spin_density"),
+            ("o_augmentation", "o_spin_augmentation"),
+        ):
+            if {other, "o_spin_density"} <= operations.keys():
+                needed.add(name)
         for name, (dtype, axes, _) in _CONTRACT.items():
             if name not in needed:
                 continue

@@ -21,7 +21,7 @@ class Errors:
     def __init__(self):
         self.frames: list[dict] = []
 
-    def add(self, predicted, sample, electrons=None) -> None:
+    def add(self, predicted, sample, electrons=None, occupancies=None) -> None:
         """Add the frames of a sample, whatever the numbers are.
 
         Parameters
@@ -32,6 +32,8 @@ class Errors:
             Reference, weights, volumes and electrons of the same points.
         electrons : array_like, optional
             (nframes,) exact integrals of the model; without them charges are those of the points.
+        occupancies : tuple of ndarray, optional
+            PAW occupancies of the atoms (natoms, nset, width) and their units (natoms, nset).
         """
         predicted, reference = np.asarray(predicted), np.asarray(sample.density)
         for index, volume in enumerate(sample.volume):
@@ -41,6 +43,11 @@ class Errors:
             error = _frame_errors(
                 predicted[part].T, reference[part].T, sample.weight[part], float(volume), exact
             )
+            if occupancies is not None:
+                atoms = slice(*sample.coord_splits[index : index + 2])
+                values, unit = (np.asarray(x)[atoms] for x in occupancies)
+                wanted = sample.augmentation[atoms]
+                error["augmentation_error"] = occupancy_error(values, wanted, unit)
             self.frames.append({"label": "", "sampled": True, **error})
 
     def add_frame(self, *args, **kwargs) -> dict:
@@ -51,6 +58,31 @@ class Errors:
     def result(self) -> dict:
         """Errors of all (see `summarise`)."""
         return summarise(self.frames)
+
+
+def occupancy_error(values: np.ndarray, reference: np.ndarray, unit: np.ndarray) -> float | None:
+    """Error of PAW occupancies beyond the mean of each element, percent.
+
+    Parameters
+    ----------
+    values, reference : ndarray
+        (natoms, nset, width), NaN where there is no number.
+    unit : ndarray
+        (natoms, nset) root mean square, over the training data, of the norm of what an element's
+        occupancies differ from their mean.
+
+    Returns
+    -------
+    float or None
+        100 times the root mean square over atoms of |error| / unit; None without a reference.
+    """
+    known = np.isfinite(reference)
+    labelled = known.any(-1)
+    if not labelled.any():
+        return None
+    difference = np.where(known, np.nan_to_num(values) - np.nan_to_num(reference), 0.0)
+    relative = (difference**2).sum(-1) / unit**2
+    return float(100 * np.sqrt(relative[labelled].mean()))
 
 
 def density_errors(
@@ -151,6 +183,7 @@ def _frame_errors(pred, ref, weight, volume, electrons) -> dict:
         "electrons_ref": of_reference,
         "electrons_error": missing,
         "charge_error": 100 * abs(charge),
+        "augmentation_error": None,
     }
 
 

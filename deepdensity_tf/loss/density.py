@@ -15,6 +15,8 @@ class FrameErrors(NamedTuple):
     squared: tf.Tensor  # mean squared error / (mean reference)^2
     charge: tf.Tensor  # relative error of the integrated charge, exact where that is known
     spin: tf.Tensor  # sum |error of spin density| / sum |reference density|
+    # Mean over the atoms of |error of the PAW occupancies| / their spread in the data; 0 without
+    augmentation: tf.Tensor
 
 
 def arguments() -> list[Argument]:
@@ -49,6 +51,14 @@ def arguments() -> list[Argument]:
             default=1.0,
             doc="Prefactor of the absolute error of the spin density; only with spin.",
         ),
+        Argument(
+            "pref_aug",
+            float,
+            optional=True,
+            default=0.1,
+            doc="Prefactor of the error of the PAW occupancies, relative to their spread over the "
+            "data: the mean over atoms of the norm; only with augmentation.",
+        ),
     ]
 
 
@@ -64,7 +74,7 @@ class DensityLoss:
     def __init__(self, config: dict):
         self._config = config
 
-    def errors(self, predicted, sample, electrons=None) -> FrameErrors:
+    def errors(self, predicted, sample, electrons=None, occupancies=None) -> FrameErrors:
         """Errors of each frame of a batch.
 
         Parameters
@@ -75,6 +85,8 @@ class DensityLoss:
             The batch with its reference and weights.
         electrons : tf.Tensor, optional
             (nframes,) exact integrals of the model.
+        occupancies : PredictedOccupancies, optional
+            Those of the model.
         """
         splits = tf.cast(sample.point_splits, tf.int64)
         nframes = tf.shape(splits)[0] - 1
@@ -96,6 +108,7 @@ class DensityLoss:
             squared=mean(difference[:, 0] ** 2) / reference**2,
             charge=charge,
             spin=spin / reference,
+            augmentation=_occupancy_errors(occupancies, sample, 0 * reference),
         )
 
     def __call__(self, errors: FrameErrors):
@@ -105,5 +118,25 @@ class DensityLoss:
             (self._config["pref_sq"], errors.squared),
             (self._config["pref_charge"], errors.charge),
             (self._config["pref_spin"], errors.spin),
+            (self._config["pref_aug"], errors.augmentation),
         )
         return tf.reduce_mean(sum(factor * error for factor, error in factors if factor))
+
+
+def _occupancy_errors(occupancies, sample, zeros):
+    """Of each frame: mean over its atoms that have labels, and over their sets, of the norm."""
+    if occupancies is None:
+        return zeros
+    known = tf.math.is_finite(sample.augmentation)
+    difference = tf.where(known, occupancies.values - sample.augmentation, 0.0)
+    # The root has no derivative at 0, where atoms without labels are.
+    norm = tf.sqrt(tf.reduce_sum(difference**2, 2) / occupancies.unit**2 + 1e-12)
+    labelled = tf.cast(tf.reduce_any(known, 2), tf.float64)
+    splits = sample.coord_splits
+    frame = tf.repeat(tf.range(tf.shape(splits)[0] - 1), splits[1:] - splits[:-1])
+
+    def total(values):
+        summed = tf.math.unsorted_segment_sum(values, frame, tf.shape(zeros)[0])
+        return tf.reduce_sum(summed, 1)
+
+    return total(labelled * norm) / tf.maximum(total(labelled), 1.0)

@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from deepdensity_tf.descriptor import DESCRIPTORS, AtomFeatures, Pairs, Species
 from deepdensity_tf.fit import FITTINGS, FittingContext
+from deepdensity_tf.model.augmentation import AugmentationHead, PredictedOccupancies
 from deepdensity_tf.model.electrons import MissingCharge
 from deepdensity_tf.utils.nn import Initializer, TypeEmbedding
 from deepdensity_tf.utils.ops import expansion, neighbor_list
+from deepdensity_tf.utils.paw_blocks import channels_from
 from deepdensity_tf.utils.radial import RadialGrid
 
 
@@ -82,6 +84,10 @@ class DensityModel(tf.Module):
             self.missing_charge = MissingCharge(
                 config["electrons"], self.descriptor.nscalars, config["tebd_dim"], self.grid, init
             )
+        self.augmentation = None
+        if config["augmentation"]:
+            channels = channels_from(config["augmentation"], "model.augmentation")
+            self.augmentation = AugmentationHead(channels, self.type_map, context)
         shape = (ntypes, self.ndensity, self.grid.nspline)
         self.baseline = tf.Variable(np.zeros(shape), dtype=tf.float64, trainable=False)
         self.scale = tf.Variable(np.ones(self.ndensity), dtype=tf.float64, trainable=False)
@@ -113,6 +119,13 @@ class DensityModel(tf.Module):
             added = tf.cast(added, self.dtype)[:, None, :, None]
             coef += tf.pad(added, [[0, 0], [0, self.ndensity - 1], [0, 0], [0, coef.shape[3] - 1]])
         return AtomState(coef, features.scalars, features.tensors, electrons)
+
+    def occupancies(self, state: AtomState, atype) -> PredictedOccupancies | None:
+        """PAW occupancies of the atoms; None where the model has none."""
+        if self.augmentation is None:
+            return None
+        species = Species(atype, self.types(atype))
+        return self.augmentation(AtomFeatures(state.scalars, state.tensors), species)
 
     def _with_baseline(self, coef, atype):
         """Coefficients of the density from those of the fitting: in its units, on the baseline."""

@@ -3,9 +3,10 @@
 Inputs t_coord, t_type, t_box, t_point; outputs o_density, o_density_grad (with spin also
 o_spin_density, with fitting type expansion o_electrons and the density on parts of grids, else
 o_neighbors, the number of atoms within reach of each point; with several models o_deviation and
-o_atom_deviation, percent); metadata under model_attr/ and
-train_attr/. The tensors under atom_state/ depend on the atoms alone: whoever evaluates many points
-of one frame in chunks fetches them once and feeds them with every chunk.
+o_atom_deviation, percent; with PAW occupancies o_augmentation, with spin too o_spin_augmentation);
+metadata under model_attr/ and train_attr/. The tensors under atom_state/ depend on the atoms alone:
+whoever evaluates many points of one frame in chunks fetches them once and feeds them with every
+chunk.
 """
 
 from __future__ import annotations
@@ -94,12 +95,13 @@ def _outputs(models: Sequence[DensityModel], coord, atype, box, point, *grid):
     states = [m.atom_state(*batch[:4]) for m in models]
     state = mean_state(states) if len(states) > 1 else states[0]
     state = AtomState(*(tf.identity(x, name=f"atom_state/{n}") for n, x in state._asdict().items()))
+    occupancies = _occupancy_outputs(models, states, batch.atype, coord)
     if model.fitting.per_pair:
         density = model.point_density(state, batch)
         gradient = tf.gradients(density[:, 0], batch.point)[0]
         neighbors = ops.neighbor_counts(batch, model.grid.rcut)
         neighbors = tf.reshape(neighbors, tf.shape(point)[:2], name="o_neighbors")
-        return [*_named_outputs(density, gradient, point), neighbors]
+        return [*_named_outputs(density, gradient, point), neighbors, *occupancies]
     # One op, which holds no pairs, in place of pair lists and the sum over them.
     density = ops.density(batch, state.coef, model.grid.parameters)
     density = tf.ensure_shape(density, [None, model.ndensity])
@@ -110,7 +112,22 @@ def _outputs(models: Sequence[DensityModel], coord, atype, box, point, *grid):
         names = ("o_deviation", "o_atom_deviation")
         spread = deviation(states, batch, model.grid.parameters)
         outputs += [tf.identity(x, name=n) for n, x in zip(names, spread, strict=True)]
-    return outputs + _grid_outputs(model, batch, state.coef, *grid)
+    return outputs + occupancies + _grid_outputs(model, batch, state.coef, *grid)
+
+
+def _occupancy_outputs(
+    models: Sequence[DensityModel], states: Sequence[AtomState], atype, coord
+) -> list[tf.Tensor]:
+    """PAW occupancies (nframes, natoms, width), NaN behind the numbers of an element."""
+    head = models[0].augmentation
+    if head is None:
+        return []
+    members = [m.occupancies(s, atype).values for m, s in zip(models, states, strict=True)]
+    mean = tf.ensure_shape(tf.add_n(members) / len(members), [None, head.nset, None])
+    names = ("o_augmentation", "o_spin_augmentation")[: head.nset]
+    shape = [*tf.unstack(tf.shape(coord)[:2]), head.width]
+    sets = tf.unstack(mean, axis=1)
+    return [tf.reshape(x, shape, name=name) for x, name in zip(sets, names, strict=True)]
 
 
 def _grid_outputs(model: DensityModel, batch: Batch, coef, shape, box, part) -> list[tf.Tensor]:
@@ -198,6 +215,8 @@ def _attributes(models: Sequence[DensityModel], script: dict, data_checksum: str
         "train_attr/training_script": json.dumps(script),
         "train_attr/data_checksum": data_checksum,
     }
+    if model.augmentation is not None:
+        attributes["model_attr/augmentation"] = model.augmentation.channels.to_json()
     if len(models) > 1:
         attributes |= {"model_attr/nmodels": len(models), "model_attr/deviation_radius": RADIUS}
     return attributes

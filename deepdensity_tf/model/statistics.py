@@ -47,6 +47,10 @@ def initialise_statistics(model: DensityModel, count: int, draw: Callable[[int],
         Gives frame 0 ... count - 1 with points, the same whenever it is asked.
     """
     fit_baseline(model, count, draw)
+    if model.augmentation is not None:
+        samples = [draw(index) for index in range(count)]
+        atype = np.concatenate([sample.atype for sample in samples])
+        model.augmentation.fit(atype, np.concatenate([s.augmentation for s in samples]))
     _fit_features(model, count, draw)
 
 

@@ -48,7 +48,7 @@ class TrainingState:
             self.model.trainable_variables, run["ema_decay"], run["gradient_max_norm"]
         )
         self.best = BestWeights(self.optimizer.average)
-        self.window = window_variable()
+        self.window = window_variable(bool(config["model"]["augmentation"]))
         self.elapsed = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
     @property

@@ -16,6 +16,9 @@ from deepdensity_tf.train.workers import Workers
 
 log = logging.getLogger(__name__)
 
+# Errors of what some models learn besides, by the key that asks for it.
+_OPTIONAL = {"spin": "spin", "augmentation": "aug"}
+
 
 class Progress(Protocol):
     """Where a run stands."""
@@ -43,7 +46,7 @@ class Display:
     workers : Workers
         Each validates its part; the chief alone writes.
     predict : callable
-        Densities and exact electrons (or None) of a sample.
+        Densities, exact electrons (or None) and PAW occupancies (or None) of a sample.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class Display:
         self._state, self._validation, self._workers = state, validation, workers
         self._predict = predict
         self._run = state.config["training"]
-        self._errors = ["nmae", "charge", *(["spin"] if state.config["model"]["spin"] else [])]
+        model = state.config["model"]
+        self._errors = ["nmae", "charge"]
+        self._errors += [name for key, name in _OPTIONAL.items() if model[key]]
         self._window = Window(state.window, workers)
         self._curve = None
         if workers.chief:
@@ -77,12 +82,12 @@ class Display:
         """Whether there are steps that no line has shown."""
         return self._points > 0
 
-    def add(self, sample, loss: float, predicted, electrons, used: bool) -> None:
+    def add(self, sample, loss: float, predicted: tuple, used: bool) -> None:
         """A step that was done; whether it was `used` for training, as its numbers were finite."""
-        self._points += self._workers.count * len(predicted)
+        self._points += self._workers.count * len(predicted[0])
         if used:
             errors = Errors()
-            errors.add(predicted, sample, electrons)
+            errors.add(predicted[0], sample, *predicted[1:])
             self._window.add(loss, errors)
 
     def keep(self) -> None:
@@ -114,12 +119,9 @@ class Display:
         errors = Errors()
         with self._state.optimizer.using(weights):
             for sample in self._validation.samples(self._workers.part):
-                errors.add(*self._evaluated(sample))
+                density, *others = self._predict(sample)
+                errors.add(density, sample, *others)
         return mean_errors(self._workers.total(error_sums(errors)))
-
-    def _evaluated(self, sample) -> tuple:
-        predicted, electrons = self._predict(sample)
-        return predicted, sample, electrons
 
     def _renew_best(self) -> None:
         """The error of the best weights so far on the validation data of this run."""

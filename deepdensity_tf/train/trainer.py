@@ -41,6 +41,7 @@ _SIGNATURE = Sample(
     weight=tf.TensorSpec([None], tf.float64),
     volume=tf.TensorSpec([None], tf.float64),
     electrons=tf.TensorSpec([None], tf.float64),
+    augmentation=tf.TensorSpec([None, None, None], tf.float64),
 )
 
 
@@ -182,15 +183,14 @@ class Trainer:
             if alone and (self._stopped or progress.fraction >= 1):
                 break
             # Workers have clocks and signals of their own: all go by the mean, and end together.
-            loss, predicted, electrons, used, fraction, stop = self._step_function(
+            loss, predicted, used, fraction, stop = self._step_function(
                 *sample,
                 tf.constant(progress.step, tf.int64),
                 tf.constant(progress.fraction, tf.float64),
                 tf.constant(float(self._stopped), tf.float64),
             )
             progress.step += 1
-            predicted, electrons = _arrays((predicted, electrons))
-            display.add(_arrays(sample), float(loss), predicted, electrons, bool(used))
+            display.add(_arrays(sample), float(loss), _arrays(predicted), bool(used))
             unusable = 0 if used else unusable + 1
             if unusable:
                 self._tell_of_skipped(progress.step, float(loss))
@@ -240,12 +240,12 @@ class Trainer:
         )
 
     def _evaluate(self, sample: Sample) -> tuple:
-        """Densities (npoints, ndensity) and exact electrons (nframes,) or None, as arrays."""
+        """What `_densities` gives, as arrays."""
         return _arrays(self._predict_function(*_batch_of(sample)))
 
     def _save_if_usable(self, progress: _Progress, sample: Sample) -> None:
         """Save, unless the density of the new weights is no number (seen on a batch)."""
-        density, _ = self._evaluate(sample)
+        density, *_ = self._evaluate(sample)
         # Asked of all workers, so that all end.
         if self._workers.total(np.array([not np.isfinite(density).all()], float)).any():
             raise self._diverged(progress.step, "the density is not finite after")
@@ -266,22 +266,26 @@ class Trainer:
         sample, (step, *agreed) = Sample(*arguments[:-3]), arguments[-3:]
         fraction, stopped = average_over_workers(agreed)
         with tf.GradientTape() as tape:
-            density, electrons = self._densities(_batch_of(sample))
-            loss = self._loss(self._loss.errors(density, sample, electrons))
+            predicted = self._densities(_batch_of(sample))
+            density, electrons, occupancies = predicted
+            loss = self._loss(self._loss.errors(density, sample, electrons, occupancies))
         gradients = tape.gradient(loss, self._state.model.trainable_variables)
         # In one reduction: workers might begin two in different order and wait for each other.
         loss, *gradients = average_over_workers([loss, *gradients])
         used = self._state.optimizer.apply(
             gradients, self._rate(step, fraction), usable=tf.math.is_finite(loss)
         )
-        return loss, density, electrons, used, fraction, stopped
+        return loss, predicted, used, fraction, stopped
 
     def _densities(self, batch: Batch) -> tuple:
-        """Density channels at the points; electrons of the frames where tables hold them all."""
+        """Density channels (npoints, ndensity) at the points; electrons (nframes,) of the frames
+        where tables hold them all, else None; PAW occupancies or None.
+        """
         model = self._state.model
         state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
         density = tf.ensure_shape(model.point_density(state, batch), [None, model.ndensity])
-        return density, None if model.fitting.per_pair else state.electrons
+        electrons = None if model.fitting.per_pair else state.electrons
+        return density, electrons, model.occupancies(state, batch.atype)
 
     def _dataset(self, first: int) -> tf.data.Dataset:
         """Batches from step `first` on, prepared ahead of the training step."""

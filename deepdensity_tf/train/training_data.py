@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from deepdensity_tf.data.augmentation import OccupancyLabels, common_channels
 from deepdensity_tf.data.examination import Fault, known_faults
 from deepdensity_tf.data.frames import ElementCount, FrameList, data_checksum, element_counts
 from deepdensity_tf.data.probability import auto_probabilities, epoch_order, given_probabilities
@@ -16,6 +17,7 @@ from deepdensity_tf.data.system import DensitySystem, find_systems
 from deepdensity_tf.train.validation import Validation
 from deepdensity_tf.train.workers import Workers
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.paw_blocks import channels_from
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class TrainingData:
     Parameters
     ----------
     config : dict
-        The completed input.
+        The completed input; `model.augmentation` true is replaced by what the data hold.
     workers : Workers
         Who shares each batch.
 
@@ -61,6 +63,8 @@ class TrainingData:
         model, run = config["model"], config["training"]
         section = run["training_data"]
         self.frames, owner = _load_frames(section, model, "training_data")
+        if model["augmentation"]:
+            model["augmentation"] = _channels(self.frames, model["augmentation"])
         self.sampling = _sampler_config(section, model)
         self.batches = BatchSampler(
             self.frames,
@@ -81,6 +85,8 @@ def _validation(run: dict, model: dict) -> Validation | None:
     if section is None:
         return None
     frames, _ = _load_frames(section, model, "validation_data")
+    if model["augmentation"]:
+        _channels(frames, model["augmentation"])
     return Validation(frames, _sampler_config(section, model), section["batch_size"], run["seed"])
 
 
@@ -109,6 +115,17 @@ def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[
     if not examined and len(frames) <= _FEW_FRAMES and frames.npoints.sum() <= _FEW_POINTS:
         frames.check()
     return frames, owner
+
+
+def _channels(frames: FrameList, wanted: bool | str) -> str:
+    """What the PAW occupancies of the data are, as JSON; they must be as `wanted` says."""
+    found = common_channels(system.files for system in frames.systems)
+    if wanted is True:
+        if found is None:
+            raise InputError("model.augmentation is true, found no augmentation.npy in the data")
+        return found.to_json()
+    known = channels_from(wanted, "model.augmentation")
+    return (known if found is None else known.joined(found, "model.augmentation")).to_json()
 
 
 def _expect_spin(system: DensitySystem) -> None:
@@ -198,7 +215,11 @@ def _order(section: dict, frames: FrameList, owner: list[int], seed: int):
 
 
 def _sampler_config(section: dict, model: dict) -> SamplerConfig:
-    return SamplerConfig(section["numb_points"], section["uniform_fraction"], model["spin"])
+    labels = None
+    if model["augmentation"]:
+        channels = channels_from(model["augmentation"], "model.augmentation")
+        labels = OccupancyLabels(channels, tuple(model["type_map"]), model["spin"])
+    return SamplerConfig(section["numb_points"], section["uniform_fraction"], model["spin"], labels)
 
 
 def _paths_and_slices(section: dict, key: str) -> list[tuple[str, str]]:

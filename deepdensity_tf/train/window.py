@@ -12,9 +12,9 @@ from deepdensity_tf.train.workers import Workers
 _SIZE = 6
 
 
-def window_variable() -> tf.Variable:
-    """The sums of a window as a part of checkpoints."""
-    return tf.Variable(np.zeros(_SIZE), dtype=tf.float64, trainable=False)
+def window_variable(occupancies: bool = False) -> tf.Variable:
+    """The sums of a window as a part of checkpoints; with the error of PAW occupancies or not."""
+    return tf.Variable(np.zeros(_SIZE + occupancies), dtype=tf.float64, trainable=False)
 
 
 class Window:
@@ -31,33 +31,33 @@ class Window:
     def __init__(self, kept: tf.Variable, workers: Workers):
         self._kept, self._workers = kept, workers
         self._before = kept.numpy()  # sums of all workers
-        self._own = np.zeros(_SIZE)
+        self._own = np.zeros_like(self._before)
 
     def add(self, loss: float, errors: Errors) -> None:
         """Add a step."""
-        self._own += [1, loss, *error_sums(errors)]
+        self._own += [1, loss, *error_sums(errors)][: len(self._own)]
 
     def means(self) -> dict[str, float]:
-        """Loss, NMAE, charge and spin error; nan without a step. All workers must ask."""
+        """Loss and `mean_errors`; nan without a step. All workers must ask."""
         steps, loss, *rest = self._total()
         return {"loss": float(loss / steps) if steps else np.nan, **mean_errors(rest)}
 
     def keep(self) -> None:
         """Put the sums where checkpoints find them. All workers must ask."""
-        self._before, self._own = self._total(), np.zeros(_SIZE)
+        self._before, self._own = self._total(), np.zeros_like(self._own)
         self._kept.assign(self._before)
 
     def clear(self) -> None:
         """Begin the next line."""
-        self._before, self._own = np.zeros(_SIZE), np.zeros(_SIZE)
+        self._before, self._own = np.zeros_like(self._own), np.zeros_like(self._own)
 
     def _total(self) -> np.ndarray:
         return self._before + self._workers.total(self._own)
 
 
 def error_sums(errors: Errors) -> list[float]:
-    """Number of frames, and sums over them of NMAE, charge and spin error."""
-    names = ("nmae", "charge_error", "spin_nmae")
+    """Number of frames, and sums over them of the errors: NMAE, charge, spin, occupancies."""
+    names = ("nmae", "charge_error", "spin_nmae", "augmentation_error")
     sums = [sum(frame[name] or 0.0 for frame in errors.frames) for name in names]
     return [len(errors.frames), *sums]
 
@@ -65,8 +65,8 @@ def error_sums(errors: Errors) -> list[float]:
 def mean_errors(sums) -> dict[str, float]:
     """Means over frames of such sums."""
     frames, *values = (float(x) for x in sums)
-    names = ("nmae", "charge", "spin")
+    names = ("nmae", "charge", "spin", "aug")
     return {
         name: value / frames if frames else np.nan
-        for name, value in zip(names, values, strict=True)
+        for name, value in zip(names, values, strict=False)
     }

@@ -62,7 +62,7 @@ def main() -> None:
             continue
         atoms = structure(args.system, args.repeat, np.random.RandomState([args.seed, index]))
         start = time.perf_counter()
-        atoms.calc = calculator(args.system, args.repeat, convergence={"density": 1e-6})
+        atoms.calc = calculator(args.system, args.repeat, convergence={"density": 1e-5})
         energy = atoms.get_potential_energy()
         save_density(atoms.calc, path)
         print(f"{path}: {energy:.6f} eV, {time.perf_counter() - start:.0f} s", flush=True)
