@@ -18,6 +18,8 @@ from deepdensity_tf.data.layout import system_paths
 from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.data.thinning import thin
 from deepdensity_tf.formats import Volumetric, read_density
+from deepdensity_tf.formats.vasp_paw import with_channels
+from deepdensity_tf.formats.vasp_potcar import channels_of_potcar
 from deepdensity_tf.formats.windows import as_cell, doubt_electrons
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Channels
@@ -45,6 +47,8 @@ class ConvertOptions:
         Keep so many weighted points of each frame; None: full grids.
     seed : int
         Of the draw of points.
+    potcar : str, optional
+        POTCAR that says what the PAW occupancies of CHGCAR files are.
     """
 
     fmt: str | None = None
@@ -53,6 +57,7 @@ class ConvertOptions:
     unit: str | None = None
     points: int | None = None
     seed: int = 1
+    potcar: str | None = None
 
 
 class NamedFrame(NamedTuple):
@@ -132,7 +137,17 @@ def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumet
             )
         volumes = [_sum(*pair, file, extra) for pair in zip(volumes, others, strict=True)]
     volumes = [as_cell(volume, file, _taken_pbc(volume, options)) for volume in volumes]
-    return [_right_handed(volume, file) for volume in volumes]
+    return [_with_channels(_right_handed(volume, file), file, options) for volume in volumes]
+
+
+def _with_channels(volume: Volumetric, file: str, options: ConvertOptions) -> Volumetric:
+    """The volume with PAW occupancies of which it is known what they are, or without."""
+    found = volume.augmentation
+    if found is None or found.channels.code != "vasp":
+        return volume
+    potcar = {} if options.potcar is None else channels_of_potcar(options.potcar)
+    symbols = volume.atoms.get_chemical_symbols()
+    return replace(volume, augmentation=with_channels(found, symbols, potcar, file))
 
 
 def _taken_pbc(volume: Volumetric, options: ConvertOptions) -> bool:
@@ -155,6 +170,7 @@ def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetri
     spins = [v.spin_density for v in (one, other) if v.spin_density is not None]
     return replace(
         one,
+        augmentation=None,  # those of a part of the density
         density=one.density + other.density,
         spin_density=np.sum(spins, axis=0) if spins else None,
     )

@@ -75,6 +75,12 @@ def add_parser(subparsers) -> None:
         help="keep N points of each frame, drawn by density, with weights that make sums over them "
         "unbiased, and the electrons of the full grid",
     )
+    parser.add_argument(
+        "--potcar",
+        metavar="FILE",
+        help="POTCAR of the CHGCAR files: says what their PAW occupancies are, where their number "
+        "does not (d and f elements)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the draw of points (%(default)s)")
     parser.add_argument(
         "-j", "--jobs", type=positive_int, default=1, metavar="N", help="processes (%(default)s)"
@@ -95,7 +101,9 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.utils.mpi import start_world
 
     pbc = True if args.pbc else False if args.nopbc else None
-    options = ConvertOptions(args.format, args.type_map, pbc, args.unit, args.points, args.seed)
+    options = ConvertOptions(
+        args.format, args.type_map, pbc, args.unit, args.points, args.seed, args.potcar
+    )
     world = start_world()
     bulk = BulkOptions(args.jobs, args.skip_faulty)
     found = convert(args.files, args.add, args.output, options, bulk, world)

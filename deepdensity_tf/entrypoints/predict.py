@@ -56,7 +56,8 @@ def add_parser(subparsers) -> None:
         type=output_file,
         metavar="FILE",
         help="NAME.cube, CHGCAR* or NAME.vasp, NAME.xsf, NAME.npy (grid in C order, "
-        "electrons/Å^3), PREFIX.save (folder for pw.x); default: rho.cube",
+        "electrons/Å^3), NAME.npz (with atoms and PAW occupancies: for GPAW), PREFIX.save (folder "
+        "for pw.x); default: rho.cube",
     )
     frames = parser.add_mutually_exclusive_group()
     frames.add_argument(
@@ -107,7 +108,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--spin",
         action="store_true",
-        help="write the spin density (up minus down) too, to NAME.spin.SUFFIX beside each output",
+        help="write the spin density (up minus down) too, to NAME.spin.SUFFIX beside each output; "
+        "CHGCAR, .npz and save folders hold both, the first two without being asked",
     )
     parser.set_defaults(run=run)
 
@@ -124,6 +126,7 @@ def run(args: argparse.Namespace) -> None:
         _check_not_input(path, [args.structure, args.like, args.model, args.augmentation])
         if args.frames is None and file_format(path) == "qe" and Path(path).exists():
             raise InputError(f"{path}: exists already, choose another name or remove it")
+        _spare_chgcar(path, args)
     if args.overwrite and args.frames is None:
         raise InputError("--overwrite: goes with --frames; a single frame is always written anew")
     world = start_world()
@@ -131,6 +134,15 @@ def run(args: argparse.Namespace) -> None:
         _predict_many(args, outputs, world)
     elif world.rank == 0:  # one structure is work for one process
         _predict_one(args, outputs)
+
+
+def _spare_chgcar(path: str, args: argparse.Namespace) -> None:
+    """A CHGCAR there may be the result of hours of VASP."""
+    from deepdensity_tf.formats import file_format
+    from deepdensity_tf.utils.errors import InputError
+
+    if file_format(path) == "vasp" and Path(path).exists() and not args.force:
+        raise InputError(f"{path}: exists already; --force replaces it, or choose another name")
 
 
 def _file_options(args: argparse.Namespace, outputs: list[str]) -> FileOptions:
@@ -159,7 +171,8 @@ def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
     from deepdensity_tf.infer.prediction import output_files, write_prediction
     from deepdensity_tf.infer.structures import read_structure
 
-    options, model = _options(args, outputs), load_model(args.model)
+    model = load_model(args.model)
+    options = _options(args, outputs, model)
     structure = read_structure(args.structure, args.frame, args.nopbc)
     grid = choose_grid(structure, options.grid)
     warn_outside(structure.atoms, grid)
@@ -169,37 +182,50 @@ def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
     for quantity, path in output_files(outputs, options.quantities):
         write_prediction(prediction, quantity, path, options.files)
         log.info("%s: %s written", path, quantity.replace("spin", "spin density"))
-    if not args.augmentation:
-        _warn_chgcar(outputs)
+    _warn_chgcar(outputs, model, options)
 
 
 def _predict_many(args: argparse.Namespace, outputs: list[str], world: World) -> None:
     from deepdensity_tf.infer.structures import read_structures
     from deepdensity_tf.infer.trajectory import Run, predict_trajectory
 
+    model = load_model(args.model)
+    options = _options(args, outputs, model)
     run = Run(
-        model=load_model(args.model),
+        model=model,
         model_file=args.model,
         frames=lambda: read_structures(args.structure, args.frames, args.nopbc),
-        options=_options(args, outputs),
+        options=options,
         outputs=outputs,
     )
     start = time.perf_counter()
     done = predict_trajectory(run, world, args.overwrite)
     elapsed = time.perf_counter() - start
     log.info("%d frames in %.1f s, %.3g frames/s", done, elapsed, done / elapsed)
-    if not args.augmentation:
-        _warn_chgcar(outputs)
+    _warn_chgcar(outputs, model, options)
 
 
-def _options(args: argparse.Namespace, outputs: list[str]) -> PredictOptions:
+def _options(args: argparse.Namespace, outputs: list[str], model: DeepDensity) -> PredictOptions:
     from dataclasses import replace
 
+    from deepdensity_tf.formats import file_format
     from deepdensity_tf.infer.prediction import PredictOptions
 
-    files = _file_options(args, outputs)
+    files = replace(_file_options(args, outputs), comment=_provenance(args, model))
     grid = replace(grid_options(args), waves=files.waves)
-    return PredictOptions(grid, args.electrons, args.spin, args.gradient, files)
+    with_spin = model.has_spin and any(file_format(o) in ("vasp", "npz") for o in outputs)
+    return PredictOptions(grid, args.electrons, args.spin or with_spin, args.gradient, files)
+
+
+def _provenance(args: argparse.Namespace, model: DeepDensity) -> str:
+    """Where a predicted density comes from, for files that have room for a comment."""
+    from deepdensity_tf import __version__
+
+    data = model.info.get("data_checksum", "unknown")
+    return (
+        f"Predicted by deepdensity_tf {__version__} from {Path(args.structure).name}, model "
+        f"{Path(args.model).name}, trained on data {data[:19]}"
+    )
 
 
 def _predict(
@@ -259,15 +285,20 @@ def _log_electrons(model: DeepDensity, prediction: Prediction, asked: float | No
         log.info("density times %.8f: %.12g electrons", factor, asked)
 
 
-def _warn_chgcar(outputs: list[str]) -> None:
+def _warn_chgcar(outputs: list[str], model: DeepDensity, options: PredictOptions) -> None:
+    """Say of CHGCAR files that they are not complete."""
     from deepdensity_tf.formats import file_format
 
+    of_vasp = model.augmentation is not None and model.augmentation.code == "vasp"
+    if of_vasp or options.files.augmentation:
+        return
     for path in outputs:
         if file_format(path) == "vasp":
             log.warning(
                 "%s: holds no PAW augmentation occupancies. VASP says so ('PAW occupancies are "
                 "missing on CHGCAR') and starts them without: ICHARG = 1 saves fewer steps, "
-                "ICHARG = 11 is not to be trusted. --augmentation takes them from a CHGCAR of VASP",
+                "ICHARG = 11 is not to be trusted. A model trained on CHGCAR files with "
+                "model.augmentation predicts them; --augmentation takes them from a CHGCAR",
                 path,
             )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from deepdensity_tf.formats.qe_save import PlaneWaves
     from deepdensity_tf.formats.vasp_paw import Augmentation
+    from deepdensity_tf.utils.paw_blocks import Occupancies
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,20 @@ class FileOptions:
     waves : PlaneWaves, optional
         pw.x's G vectors, for save folders.
     augmentation : Augmentation, optional
-        PAW occupancies to put into CHGCAR files.
+        PAW occupancies of another CHGCAR to put into CHGCAR files.
+    occupancies : Occupancies, optional
+        PAW occupancies of the atoms, for CHGCAR and .npz files.
+    spin : np.ndarray, optional
+        Spin density, shaped as the density, for files that hold both: CHGCAR, .npz.
+    comment : str, optional
+        Where the density comes from, for CHGCAR and .npz files.
     """
 
     waves: PlaneWaves | None = None
     augmentation: Augmentation | None = None
+    occupancies: Occupancies | None = None
+    spin: np.ndarray | None = None
+    comment: str | None = None
 
 
 def readable() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,11 @@ from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.paw_blocks import Occupancies, channels_from, checked_occupancies
 from deepdensity_tf.utils.whole import whole_numbers
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from deepdensity_tf.formats.files import FileOptions
 
 
 def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
@@ -81,6 +87,29 @@ def _values(path: Path, key: str, array: np.ndarray, shape: tuple) -> np.ndarray
     return array.reshape(shape).astype(np.float64)
 
 
+def _write(
+    path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray, options: FileOptions
+) -> None:
+    """Write what `_read` reads."""
+    data = {
+        "symbols": np.array(atoms.get_chemical_symbols()),
+        "coord": atoms.positions - origin,
+        "box": atoms.cell.array,
+        "pbc": atoms.pbc,
+        "density": density,
+    }
+    if options.spin is not None:
+        data["spin_density"] = options.spin
+    if options.occupancies is not None:
+        names = ("augmentation", "spin_augmentation")
+        data |= dict(zip(names, options.occupancies.sets, strict=False))
+        data["augmentation_channels"] = np.array(options.occupancies.channels.to_json())
+    if options.comment is not None:
+        data["comment"] = np.array(options.comment)
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, **data)
+
+
 def _write_array(path: Path, _atoms, values: np.ndarray, *_) -> None:
     with atomic_path(path) as temporary:
         np.save(temporary, values)
@@ -93,6 +122,7 @@ class Npz(Format):
     suffixes = (".npz",)
     unit = "e/ang3"
     read = staticmethod(_read)
+    write = staticmethod(_write)
 
 
 @FORMATS.register("npy")

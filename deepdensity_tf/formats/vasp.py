@@ -11,9 +11,9 @@ import numpy as np
 from deepdensity_tf.formats.base import Volumetric, numbers, read_text
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.formats.vasp_header import read_header, steps
-from deepdensity_tf.formats.vasp_paw import augmentation_text, matched
+from deepdensity_tf.formats.vasp_paw import matched, read_occupancies
+from deepdensity_tf.formats.vasp_write import ChgcarContent, write_chgcar
 from deepdensity_tf.utils.errors import InputError
-from deepdensity_tf.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -32,8 +32,7 @@ def _read(path: Path) -> list[Volumetric]:
     """Read the density of each ionic step, and the spin density where the file holds one.
 
     The file holds density times cell volume, the first index running fastest. PAW augmentation
-    occupancies are skipped: the density is the one on the grid. So is the magnetisation of a
-    non-collinear calculation.
+    occupancies come along. The magnetisation of a non-collinear calculation is skipped.
 
     Raises
     ------
@@ -78,7 +77,8 @@ def _step(path: Path, text: str) -> Volumetric:
             "density"
         )
     atoms.pbc = True
-    return Volumetric(atoms, *blocks)
+    occupancies = read_occupancies(path, text, atoms)
+    return Volumetric(atoms, *blocks, augmentation=occupancies)
 
 
 def _block(path: Path, lines: list[str], shape: tuple, volume: float) -> np.ndarray:
@@ -97,25 +97,26 @@ def _write(
     origin: np.ndarray,
     options: FileOptions,
 ) -> None:
-    from ase.calculators.vasp import VaspChargeDensity
-
-    # VASP finds occupancies and elements by the order of the ions: blocks of one element that
-    # come twice (C H C H) stay as they are.
     moved = atoms.copy()
     moved.positions -= origin
-    charge = VaspChargeDensity(None)
-    charge.atoms, charge.chg = [moved], [density]
+    densities = [density] if options.spin is None else [density, options.spin]
+    sets: list[list[np.ndarray]] = []
     if options.augmentation:
         occupancies, nmatched = matched(options.augmentation, moved)
-        charge.aug = augmentation_text(occupancies)
+        sets = [occupancies]
+        densities = densities[:1]
         log.info(
             "%s: PAW occupancies of %d atoms atom by atom, of %d as means over their element",
             path.name,
             nmatched,
             len(moved) - nmatched,
         )
-    with atomic_path(path) as temporary:
-        charge.write(str(temporary), format="chgcar")
+    elif options.occupancies is not None and options.occupancies.channels.code == "vasp":
+        sets = [
+            options.occupancies.rows(moved.get_chemical_symbols(), x)
+            for x in options.occupancies.sets
+        ]
+    write_chgcar(path, ChgcarContent(moved, densities, sets[: len(densities)], options.comment))
 
 
 @FORMATS.register("vasp")

@@ -1,8 +1,10 @@
-"""PAW augmentation occupancies of a CHGCAR, for another structure of the same elements."""
+"""PAW augmentation occupancies of a CHGCAR: as labels, or for another structure."""
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +13,14 @@ import numpy as np
 
 from deepdensity_tf.formats.base import numbers, read_text
 from deepdensity_tf.formats.vasp_header import read_header
+from deepdensity_tf.formats.vasp_potcar import guessed_channels
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.paw_blocks import Channels, Occupancies, checked_occupancies, padded
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+log = logging.getLogger(__name__)
 
 _HEADER = re.compile(r"augmentation occupancies +(\d+) +(\d+)\s*\n")
 _SAME_SITE = 1.0  # Å: an atom that moved farther is not the same
@@ -40,21 +46,103 @@ def read_augmentation(path: str | Path) -> Augmentation:
     path = Path(path)
     text = read_text(path)
     atoms, _ = read_header(path, text)
-    found = list(_HEADER.finditer(text))[: len(atoms)]
-    if [int(header[1]) for header in found] != list(range(1, len(atoms) + 1)):
+    sets = _sets(path, text, len(atoms))
+    if not sets:
         raise InputError(
-            f"{path}: has augmentation occupancies of {len(found)} atoms, expected one set for "
-            f"each of its {len(atoms)}"
+            f"{path}: has augmentation occupancies of {len(list(_HEADER.finditer(text)))} atoms, "
+            f"expected one set for each of its {len(atoms)}"
         )
-    occupancies = []
+    _check_lengths(path, atoms, sets[0])
+    return Augmentation(atoms, sets[0], path)
+
+
+def _sets(path: Path, text: str, natoms: int) -> list[list[np.ndarray]]:
+    """Occupancies of each density: of each atom. Nothing where they are not those of all atoms."""
+    found = list(_HEADER.finditer(text))
+    nsets = len(found) // max(natoms, 1)
+    if not nsets or [int(h[1]) for h in found[: nsets * natoms]] != [*range(1, natoms + 1)] * nsets:
+        return []
+    values = []
     for header in found:
         count = int(header[2])
         rest = text[header.end() : header.end() + 40 * count + 40]
-        occupancies.append(
+        values.append(
             numbers(rest.split("augmentation")[0], path, "augmentation occupancies", count)
         )
-    _check_lengths(path, atoms, occupancies)
-    return Augmentation(atoms, occupancies, path)
+    return [values[k * natoms : (k + 1) * natoms] for k in range(nsets)]
+
+
+def read_occupancies(path: Path, text: str, atoms: Atoms) -> Occupancies | None:
+    """Occupancies of the total density and, with collinear spin, of up minus down.
+
+    Elements whose channels do not follow from the number of occupancies are left without
+    (`with_channels` gives them those of a POTCAR).
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    text : str
+        Of one ionic step.
+    atoms : ase.Atoms
+        Its atoms.
+
+    Returns
+    -------
+    Occupancies or None
+        None where the text does not hold them for every atom.
+    """
+    sets = _sets(path, text, len(atoms))
+    if not sets:
+        if _HEADER.search(text):
+            log.warning("%s: augmentation occupancies of some atoms are missing: left out", path)
+        return None
+    _check_lengths(path, atoms, sets[0])
+    counts = {s: len(x) for s, x in zip(atoms.symbols, sets[0], strict=True)}
+    guessed = {symbol: guessed_channels(count) for symbol, count in counts.items()}
+    channels = Channels("vasp", {symbol: ls for symbol, ls in guessed.items() if ls})
+    width = max(counts.values())
+    # Four sets are those of a non-collinear calculation.
+    return Occupancies(channels, *(padded(x, width) for x in sets[: 2 if len(sets) == 2 else 1]))
+
+
+def with_channels(
+    found: Occupancies, symbols: Sequence[str], potcar: Mapping[str, tuple[int, ...]], label: str
+) -> Occupancies | None:
+    """Occupancies of a CHGCAR whose numbers are known, by a POTCAR or by their count.
+
+    Parameters
+    ----------
+    found : Occupancies
+        As read (`read_occupancies`).
+    symbols : sequence of str
+        Elements of the atoms.
+    potcar : mapping
+        Element to the l of its channels; empty without a POTCAR.
+    label : str
+        Name of the file.
+
+    Returns
+    -------
+    Occupancies or None
+        None, with a warning, where the channels of an element are not known.
+
+    Raises
+    ------
+    InputError
+        The POTCAR does not go with the numbers.
+    """
+    of = {**found.channels.of, **{e: ls for e, ls in potcar.items() if e in set(symbols)}}
+    unknown = sorted(set(symbols) - set(of))
+    if unknown:
+        log.warning(
+            "%s: augmentation occupancies are left out: which channels those of %s are does not "
+            "follow from their number (name the POTCAR: --potcar)",
+            label,
+            ", ".join(unknown),
+        )
+        return None
+    return checked_occupancies(Channels("vasp", of), symbols, found.sets, label)
 
 
 def _check_lengths(path: Path, atoms: Atoms, occupancies: list[np.ndarray]) -> None:

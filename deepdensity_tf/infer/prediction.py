@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from deepdensity_tf.infer.deep_density import DeepDensity
+    from deepdensity_tf.utils.paw_blocks import Occupancies
 
 log = logging.getLogger(__name__)
+
+# Formats whose files hold the spin density beside the density.
+TOGETHER = ("qe", "vasp", "npz")
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,15 @@ class Prediction:
     values : dict
         "density" and "spin" (nx, ny, nz) in electrons/Å^3, "gradient" (nx, ny, nz, 3) in
         electrons/Å^4.
+    occupancies : Occupancies, optional
+        PAW occupancies of the atoms, where the model has them.
     """
 
     atoms: Atoms
     grid: Grid
     electrons: float
     values: dict[str, np.ndarray]
+    occupancies: Occupancies | None = None
 
 
 def predict(
@@ -119,7 +126,11 @@ def predict(
         values["gradient"] = scale * gradient.reshape(*grid.shape, 3)
     on_grid = atoms.copy()
     on_grid.cell = grid.cell
-    return Prediction(on_grid, grid, electrons, values)
+    occupancies = None
+    if model.augmentation is not None:
+        box = grid.cell if pbc else None
+        occupancies = model.eval_augmentation(atoms.positions, box, atype)
+    return Prediction(on_grid, grid, electrons, values, occupancies)
 
 
 def _scale(found: float, wanted: float | None) -> float:
@@ -159,8 +170,8 @@ def output_files(
             files.append((quantity, _named(outputs[0], [*words, quantity], ".npy")))
             continue
         words += [] if quantity == "density" else [quantity]
-        # A save folder holds density and spin density together.
-        apart = [o for o in outputs if quantity == "density" or file_format(o) != "qe"]
+        # Some files hold density and spin density together.
+        apart = [o for o in outputs if quantity == "density" or file_format(o) not in TOGETHER]
         files += [(quantity, _named(output, words)) for output in apart]
     return files
 
@@ -186,4 +197,9 @@ def write_prediction(
     elif file_format(path) == "qe" and options and options.waves:
         write_save(path, prediction.atoms, values, options.waves, prediction.values.get("spin"))
     else:
+        options = replace(
+            options or FileOptions(),
+            occupancies=prediction.occupancies,
+            spin=prediction.values.get("spin"),
+        )
         write_volumetric(path, prediction.atoms, values, prediction.grid.origin, options)

@@ -206,6 +206,11 @@ class Occupancies:
         spin = None if self.spin is None else self.spin[order]
         return Occupancies(self.channels, self.total[order], spin)
 
+    def rows(self, symbols: Sequence[str], values: np.ndarray) -> list[np.ndarray]:
+        """The numbers of each atom of one of the `sets`, without what stands behind them."""
+        counts = [self.channels.count(symbol) for symbol in symbols]
+        return [row[:count] for row, count in zip(values, counts, strict=True)]
+
     @property
     def sets(self) -> list[np.ndarray]:
         """Total and, where there is one, spin."""
