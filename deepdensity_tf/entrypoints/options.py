@@ -151,7 +151,12 @@ def add_grid(parser: argparse.ArgumentParser) -> None:
         help="largest distance of points; their numbers become products of 2, 3, 5, 7 "
         "(default: the grid of a density system, else 0.1)",
     )
-    grid.add_argument("--like", metavar="FILE", help="grid and cell of this cube or CHGCAR file")
+    grid.add_argument(
+        "--like",
+        metavar="FILE",
+        help="grid and cell of this cube or CHGCAR file, or the grid (NGXF, NGYF, NGZF) of this "
+        "OUTCAR",
+    )
     parser.add_argument(
         "--pad",
         type=positive_float,
@@ -166,8 +171,11 @@ def add_grid(parser: argparse.ArgumentParser) -> None:
 
 def grid_options(args: argparse.Namespace) -> GridOptions:
     """What the options of `add_grid` ask for."""
+    from deepdensity_tf.formats.vasp_outcar import is_outcar, outcar_grid
     from deepdensity_tf.infer.grids import GridOptions, grid_of_file
 
-    like = grid_of_file(args.like) if args.like else None
     shape = tuple(args.grid) if args.grid else None
+    if args.like and is_outcar(args.like):
+        return GridOptions(outcar_grid(args.like), args.spacing, None, args.pad)
+    like = grid_of_file(args.like) if args.like else None
     return GridOptions(shape, args.spacing, like, args.pad)

@@ -95,6 +95,12 @@ def add_parser(subparsers) -> None:
         "are the same, else means over each element",
     )
     parser.add_argument(
+        "--potcar",
+        metavar="FILE",
+        help="for CHGCAR: refuse a model whose PAW occupancies or electrons are not those of this "
+        "POTCAR",
+    )
+    parser.add_argument(
         "--electrons",
         type=positive_float,
         metavar="N",
@@ -167,6 +173,7 @@ def _file_options(args: argparse.Namespace, outputs: list[str]) -> FileOptions:
 
 
 def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
+    from deepdensity_tf.formats.vasp_potcar import check_channels, check_valence
     from deepdensity_tf.infer.grids import choose_grid, warn_outside
     from deepdensity_tf.infer.prediction import output_files, write_prediction
     from deepdensity_tf.infer.structures import read_structure
@@ -177,7 +184,11 @@ def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
     grid = choose_grid(structure, options.grid)
     warn_outside(structure.atoms, grid)
     _log_expected(model, structure)
+    if args.potcar:
+        check_channels(model.augmentation, args.potcar, structure.atoms.get_chemical_symbols())
     prediction = _predict(model, structure, grid, options)
+    if args.potcar:
+        check_valence(prediction.electrons, args.potcar, prediction.atoms)
     _log_electrons(model, prediction, options.electrons)
     for quantity, path in output_files(outputs, options.quantities):
         write_prediction(prediction, quantity, path, options.files)

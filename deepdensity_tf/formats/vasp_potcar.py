@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deepdensity_tf.formats.base import read_text
 from deepdensity_tf.utils.errors import InputError
-from deepdensity_tf.utils.paw_blocks import count_of
+from deepdensity_tf.utils.paw_blocks import Channels, count_of
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 _END = "End of Dataset"
 _ELEMENT = re.compile(r"VRHFIN\s*=\s*([A-Za-z]{1,2})")
@@ -18,6 +23,7 @@ _TITLE = re.compile(r"TITEL\s*=\s*(.*)")
 # l of the channels, and how many of them.
 _PROJECTORS = re.compile(r"Non local Part\s*\n\s*(\d+)\s+(\d+)\s")
 _MOST = 3  # channels of one l, where they are guessed
+_ELECTRONS_OFF = 0.02
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,39 @@ def channels_of_potcar(path: str | Path) -> dict[str, tuple[int, ...]]:
                 "one kind for each element"
             )
     return found
+
+
+def check_channels(found: Channels | None, path: str | Path, symbols: Sequence[str]) -> None:
+    """Refuse PAW occupancies that VASP would not take with a POTCAR.
+
+    Raises
+    ------
+    InputError
+        Those of another code or with other channels; an element that the POTCAR lacks.
+    """
+    wanted = channels_of_potcar(path)
+    lacking = sorted(set(symbols) - set(wanted))
+    if lacking:
+        raise InputError(f"{path}: has no data set of {', '.join(lacking)}")
+    if found is not None:
+        Channels("vasp", wanted).joined(found, str(path))
+
+
+def check_valence(electrons: float, path: str | Path, atoms: Atoms) -> None:
+    """Refuse a density that does not have the valence electrons of a POTCAR.
+
+    Raises
+    ------
+    InputError
+        It is more than `_ELECTRONS_OFF` away (relative).
+    """
+    valence = {potential.element: potential.valence for potential in read_potcar(path)}
+    wanted = sum(valence[symbol] for symbol in atoms.symbols)
+    if abs(electrons - wanted) > _ELECTRONS_OFF * wanted:
+        raise InputError(
+            f"{path}: has {wanted:g} valence electrons for these atoms, the model predicts "
+            f"{electrons:.4g} (trained with other potentials?)"
+        )
 
 
 def guessed_channels(count: int) -> tuple[int, ...] | None:

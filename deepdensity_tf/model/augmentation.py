@@ -53,9 +53,9 @@ class AugmentationHead(tf.Module):
         self._type_map = tuple(type_map)
         self._lmax, init = context.lmax, context.init
         lists = [tuple(channels.of.get(element, ())) for element in type_map]
+        # Of all channels, in the type map or not: shapes are those of models of other elements.
         self._nblock = max(
-            (_degrees(of_type).count(d) for of_type in lists for d in range(self._lmax + 1)),
-            default=1,
+            _degrees(ls).count(d) for ls in channels.of.values() for d in range(self._lmax + 1)
         )
         self._places = np.stack([self._places_of(of_type) for of_type in lists])
         self._tell_of_high_orders(lists, type_map)

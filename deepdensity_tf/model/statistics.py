@@ -47,11 +47,16 @@ def initialise_statistics(model: DensityModel, count: int, draw: Callable[[int],
         Gives frame 0 ... count - 1 with points, the same whenever it is asked.
     """
     fit_baseline(model, count, draw)
+    fit_occupancies(model, count, draw)
+    _fit_features(model, count, draw)
+
+
+def fit_occupancies(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
+    """Set means and spreads of the PAW occupancies of frames, where the model has them."""
     if model.augmentation is not None:
         samples = [draw(index) for index in range(count)]
         atype = np.concatenate([sample.atype for sample in samples])
         model.augmentation.fit(atype, np.concatenate([s.augmentation for s in samples]))
-    _fit_features(model, count, draw)
 
 
 def fit_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:

@@ -87,6 +87,7 @@ def structure(system: str, repeat: int, rng: np.random.RandomState) -> Atoms:
         strain = rng.normal(0, STRAIN, (3, 3))
         stretch = np.eye(3) + 0.5 * (strain + strain.T)
         atoms.set_cell(atoms.cell.array @ stretch, scale_atoms=True)
+    atoms = atoms[np.argsort(atoms.get_chemical_symbols(), kind="stable")]  # as systems have them
     if system == "iron":
         atoms.set_initial_magnetic_moments([2.2] * len(atoms))
     low, high = DISPLACEMENT[system]

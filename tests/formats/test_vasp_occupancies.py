@@ -12,7 +12,14 @@ from deepdensity_tf.data.bulk import convert
 from deepdensity_tf.data.conversion import ConvertOptions
 from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.formats import FileOptions, read_density, write_volumetric
-from deepdensity_tf.formats.vasp_potcar import channels_of_potcar, guessed_channels, read_potcar
+from deepdensity_tf.formats.vasp_outcar import is_outcar, outcar_grid
+from deepdensity_tf.formats.vasp_potcar import (
+    channels_of_potcar,
+    check_channels,
+    check_valence,
+    guessed_channels,
+    read_potcar,
+)
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Channels, Occupancies, count_of, padded
 
@@ -184,6 +191,31 @@ def test_potcar(tmp_path):
         path.write_text(text)
         with pytest.raises(InputError, match="POTCAR: (holds no data set|data set 1 says no)"):
             read_potcar(path)
+
+
+def test_models_of_other_potentials_are_refused(tmp_path):
+    path = tmp_path / "POTCAR"
+    path.write_text(potcar(("C", "4.0", [(0, 2), (1, 2)]), ("H", "1.0", [(0, 2), (1, 1)])))
+    check_channels(CHANNELS, path, ["C", "H"])
+    check_channels(None, path, ["H"])
+    check_valence(10.1, path, ATOMS)
+    with pytest.raises(InputError, match="POTCAR: has no data set of O"):
+        check_channels(None, path, ["O", "H"])
+    with pytest.raises(InputError, match="POTCAR: PAW occupancies of gpaw, expected those of vasp"):
+        check_channels(Channels("gpaw", CHANNELS.of), path, ["C"])
+    with pytest.raises(InputError, match=r"channels of H have l = \[0\], expected \[0, 0, 1\]"):
+        check_channels(Channels("vasp", {"H": (0,)}), path, ["H"])
+    with pytest.raises(InputError, match="has 10 valence electrons .* the model predicts 13.9"):
+        check_valence(13.9, path, ATOMS)
+
+
+def test_grid_of_an_outcar(tmp_path):
+    path = tmp_path / "OUTCAR.1"
+    path.write_text("   dimension x,y,z NGX =    24\n   NGXF=    48 NGYF=   50 NGZF=  108\n")
+    assert is_outcar(path) and outcar_grid(path) == (48, 50, 108)
+    path.write_text("nothing\n")
+    with pytest.raises(InputError, match="OUTCAR.1: has no line NGXF="):
+        outcar_grid(path)
 
 
 def test_occupancies_of_some_atoms_are_left_out(tmp_path, densities, caplog):

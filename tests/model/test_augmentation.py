@@ -24,7 +24,7 @@ CHANNELS = Channels("gpaw", {"C": (0, 1, 0, 1), "H": (0, 1)})
 RTOL = 1e-10
 
 
-@pytest.fixture(params=[False, True], ids=["total", "spin"])
+@pytest.fixture(params=[False, True], ids=["total", "spin"], scope="module")
 def model(request, make_frozen):
     return DeepDensity(make_frozen(spin=request.param, augmentation=CHANNELS.to_json()))
 
