@@ -149,7 +149,7 @@ def test_fit_finds_means_of_spheres_and_spreads_of_blocks():
 def test_wrong_channels_in_the_input():
     with pytest.raises(InputError, match="model.augmentation: no channels of PAW occupancies"):
         DensityModel(completed_model(augmentation="C: s p"), 1)
-    with pytest.raises(InputError, match="loss.pref_abs, .*pref_aug are 0"):
+    with pytest.raises(InputError, match="loss.pref_abs, pref_aug, .* are 0"):
         complete_input(
             {
                 **SMALL_INPUT,
