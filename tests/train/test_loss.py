@@ -6,7 +6,13 @@ from deepdensity_tf.data.sampler import SamplerConfig, assemble
 from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.loss import DensityLoss
 
-PREFACTORS = {"pref_abs": 0.7, "pref_sq": 0.2, "pref_charge": 3.0, "pref_spin": 0.0, "pref_aug": 0.0}
+PREFACTORS = {
+    "pref_abs": 0.7,
+    "pref_sq": 0.2,
+    "pref_charge": 3.0,
+    "pref_spin": 0.0,
+    "pref_aug": 0.0,
+}
 
 
 def test_errors_of_whole_frames(small_system):

@@ -13,7 +13,9 @@ from deepdensity_tf.train.workers import Workers
 
 def errors_of(nmae):
     errors = Errors()
-    errors.frames.append({"nmae": nmae, "charge_error": nmae / 10, "spin_nmae": None, "augmentation_error": None})
+    errors.frames.append(
+        {"nmae": nmae, "charge_error": nmae / 10, "spin_nmae": None, "augmentation_error": None}
+    )
     return errors
 
 
