@@ -120,6 +120,13 @@ def expect_distinct(outputs: dict[str, str | Path | None], inputs: Sequence[str]
             raise InputError(f"{path}: is {option} and {other}, expected another file for each")
 
 
+def add_force(parser) -> None:
+    """--force: go on where a command would rather not."""
+    parser.add_argument(
+        "--force", action="store_true", help="replace a CHGCAR that is there already"
+    )
+
+
 def add_json(parser) -> None:
     """--json FILE: all figures, beside the table that is printed."""
     parser.add_argument(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdensity_tf.entrypoints.options import (
+    add_force,
     add_grid,
     add_model,
     grid_options,
@@ -75,6 +76,7 @@ def add_parser(subparsers) -> None:
         action="store_true",
         help="with --frames: begin anew instead of going on with the files of an earlier run",
     )
+    add_force(parser)
     add_grid(parser)
     parser.add_argument(
         "--ecutrho",

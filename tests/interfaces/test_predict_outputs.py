@@ -12,6 +12,7 @@ from deepdensity_tf.formats.qe_save import PlaneWaves, fft_grid, g_vectors, low_
 from deepdensity_tf.formats.vasp_paw import augmentation_text, read_augmentation
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.main import main
+from deepdensity_tf.utils.paw_blocks import Channels
 
 CELL = np.array([[5.0, 0.0, 0.0], [0.5, 5.5, 0.0], [0.0, -0.6, 6.0]])
 CRYSTAL = Atoms("HCH", [[0.2, 0.3, 0.4], [1.2, 0.5, 0.4], [2, 2, 2]], cell=CELL, pbc=True)
@@ -33,8 +34,8 @@ def predict(capsys, make_frozen, tmp_path, monkeypatch):
             kpts=kpts,
         )
 
-    def run(*arguments, spin=False):
-        model = make_frozen(spin=True) if spin else make_frozen()
+    def run(*arguments, spin=False, augmentation=False):
+        model = make_frozen(spin=spin, augmentation=augmentation)
         code = main(["predict", "-m", str(model), *map(str, arguments)])
         return code, capsys.readouterr().err
 
@@ -114,9 +115,13 @@ def test_chgcar_with_and_without_occupancies(predict, tmp_path):
     write_volumetric("donor.vasp", donor, np.ones((3, 3, 3)))
     with open("donor.vasp", "a") as stream:
         stream.write(augmentation_text(occupancies))
-    code, err = predict(
-        "crystal.extxyz", "--spacing", 0.6, "-o", "CHGCAR", "--augmentation", "donor.vasp"
-    )
+    arguments = ["crystal.extxyz", "--spacing", 0.6, "-o", "CHGCAR"]
+    arguments += ["--augmentation", "donor.vasp"]
+    before = Path("CHGCAR").read_text()
+    code, err = predict(*arguments)
+    assert code == 2 and "CHGCAR: exists already; --force replaces it" in err
+    assert Path("CHGCAR").read_text() == before
+    code, err = predict(*arguments, "--force")
     assert code == 0 and "--augmentation" not in err
     assert "3 atoms atom by atom" in err
     # In the order of the structure: H, C, H.
@@ -124,3 +129,22 @@ def test_chgcar_with_and_without_occupancies(predict, tmp_path):
     assert list(found.atoms.symbols) == ["H", "C", "H"]
     assert [values[0] for values in found.occupancies] == [0.25, 0.5, 0.75]
     np.testing.assert_array_equal(read_density("CHGCAR")[0].density, bare)
+
+
+def test_chgcar_of_a_model_with_occupancies_and_spin(predict, make_frozen):
+    """Complete without being asked for spin: both sets, in the order of the ions, and a comment."""
+    channels = Channels("vasp", {"C": (0, 1), "H": (0,)}).to_json()
+    arguments = ["crystal.extxyz", "--grid", 8, 9, 10, "-o", "CHGCAR", "start.npz"]
+    code, err = predict(*arguments, spin=True, augmentation=channels)
+    assert code == 0 and "holds no PAW" not in err, err
+    assert Path("CHGCAR").read_text().startswith("Predicted by deepdensity_tf ")
+    assert not list(Path().glob("*.spin*"))
+    model = DeepDensity(make_frozen(spin=True, augmentation=channels))
+    atype = model.atype_of(["H", "C", "H"])
+    wanted = model.eval_augmentation(CRYSTAL.positions, CELL, atype)
+    for name in ("CHGCAR", "start.npz"):
+        (volume,) = read_density(name)
+        spin = model.eval_grid(CRYSTAL.positions, CELL, atype, (8, 9, 10), spin=True)
+        np.testing.assert_allclose(volume.spin_density, spin, atol=1e-8)
+        for found, expected in zip(volume.augmentation.sets, wanted.sets, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
