@@ -234,7 +234,7 @@ def _provenance(args: argparse.Namespace, model: DeepDensity) -> str:
     """Where a predicted density comes from, for files that have room for a comment."""
     from deepdensity_tf import __version__
 
-    data = model.info.get("data_checksum", "unknown")
+    data = str(model.info.get("data_checksum", "unknown"))
     return (
         f"Predicted by deepdensity_tf {__version__} from {Path(args.structure).name}, model "
         f"{Path(args.model).name}, trained on data {data[:19]}"

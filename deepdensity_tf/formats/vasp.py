@@ -78,7 +78,8 @@ def _step(path: Path, text: str) -> Volumetric:
         )
     atoms.pbc = True
     occupancies = read_occupancies(path, text, atoms)
-    return Volumetric(atoms, *blocks, augmentation=occupancies)
+    spin = blocks[1] if len(blocks) == 2 else None
+    return Volumetric(atoms, blocks[0], spin, augmentation=occupancies)
 
 
 def _block(path: Path, lines: list[str], shape: tuple, volume: float) -> np.ndarray:

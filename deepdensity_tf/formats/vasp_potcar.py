@@ -45,7 +45,7 @@ def read_potcar(path: str | Path) -> list[Potential]:
         Not a POTCAR, or one without PAW channels.
     """
     path = Path(path)
-    found = []
+    found: list[Potential] = []
     for text in read_text(path).split(_END)[:-1]:
         element, valence, title = (p.search(text) for p in (_ELEMENT, _VALENCE, _TITLE))
         channels = [
