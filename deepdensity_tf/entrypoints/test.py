@@ -69,10 +69,13 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.evaluate import evaluate
     from deepdensity_tf.infer.frames import choose_frames
+    from deepdensity_tf.infer.occupancies import occupancy_errors
 
     model = DeepDensity(args.model)
     chosen = choose_frames(args.system, model.type_map, args.frames, args.max_frames)
     report = {"model": args.model, **evaluate(model, chosen, args.detail)}
+    if model.augmentation is not None:
+        report["occupancies"] = occupancy_errors(model, chosen)
     write_json(args, report)
     print(format_report(report, list_frames=args.verbosity > 0))
     if args.calibrate:
@@ -112,7 +115,17 @@ def format_report(report: dict, list_frames: bool = False) -> str:
     note = f"{report['definition']}; of a set: the mean over its frames."
     if report["all"]["sampled"]:
         note += "\nestimate: the points are a sample, not a full grid; so are figures over them."
+    parts.append(_occupancy_lines(report.get("occupancies", {})))
     return "\n\n".join(part for part in [*parts, note] if part)
+
+
+def _occupancy_lines(errors: dict[str, dict]) -> str:
+    lines = []
+    for name, entry in errors.items():
+        spin = f", spin {entry['spin_error']:.2f} %" if "spin_error" in entry else ""
+        lines.append(f"{name}: {entry['error']:.2f} %{spin} ({entry['atoms']} atoms)")
+    head = "PAW occupancies, error beyond the mean of the element (root of sums of squares)"
+    return "\n".join([head, *lines]) if lines else ""
 
 
 def _frame_table(frames: list[dict]) -> str:

@@ -1,0 +1,88 @@
+"""Errors of predicted PAW occupancies over data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdensity_tf.data.augmentation import frame_occupancies, read_channels
+from deepdensity_tf.infer.frames import Chosen
+from deepdensity_tf.utils.paw_blocks import Occupancies, blocks_of
+
+if TYPE_CHECKING:
+    from deepdensity_tf.infer.deep_density import DeepDensity
+
+
+def occupancy_errors(model: DeepDensity, chosen: Sequence[Chosen]) -> dict[str, dict]:
+    """Errors of the occupancies of each element, beyond its mean over the frames.
+
+    Parameters
+    ----------
+    model : DeepDensity
+        Frozen model that has them.
+    chosen : sequence of Chosen
+        Systems and frames; those without occupancies count for nothing.
+
+    Returns
+    -------
+    dict
+        Element, and "all", to ``atoms`` and ``error``: 100 times the root of
+        sum|model - reference|^2 / sum|reference - mean|^2 over atoms, percent. The mean is that
+        of the numbers of L = 0, 0 for the others. With spin also ``spin_error``, relative to the
+        same sums of the total.
+
+    Raises
+    ------
+    InputError
+        Occupancies of another code or other channels than the model's.
+    """
+    pairs: list[tuple[np.ndarray, Occupancies, Occupancies]] = []
+    for entry in chosen:
+        channels = read_channels(entry.system.files)
+        if channels is None:
+            continue
+        model.augmentation.joined(channels, str(entry.system.path))
+        for index in entry.indices:
+            frame = entry.system.frame(index)
+            reference = frame_occupancies(frame, model.augmentation, model.type_map)
+            if reference is None:
+                continue
+            box = frame.model_box if frame.pbc else None
+            found = model.eval_augmentation(frame.coord, box, frame.atype)
+            pairs.append((frame.atype, found, reference))
+    result, wrong, spread = {}, np.zeros(2), 0.0
+    for number, element in enumerate(model.type_map):
+        mine = [(f.of_atoms(t == number), r.of_atoms(t == number)) for t, f, r in pairs]
+        natoms = sum(len(found.total) for found, _ in mine)
+        if not natoms or element not in model.augmentation.of:
+            continue
+        squares, own = _sums(mine, model.augmentation.of[element])
+        result[element] = _entry(natoms, squares, own, model.has_spin)
+        wrong, spread = wrong + squares, spread + own
+    if len(result) > 1:
+        natoms = sum(entry["atoms"] for entry in result.values())
+        result["all"] = _entry(natoms, wrong, spread, model.has_spin)
+    return result
+
+
+def _sums(pairs: list[tuple[Occupancies, Occupancies]], channels) -> tuple[np.ndarray, float]:
+    """Squared errors of total and spin (2,); squares of the reference beyond its mean."""
+    count = blocks_of(tuple(channels))[-1].part.stop
+    squares = np.zeros(2)
+    for found, reference in pairs:
+        for place, (a, b) in enumerate(zip(found.sets, reference.sets, strict=False)):
+            squares[place] += float(((a - b)[:, :count] ** 2).sum())
+    values = np.concatenate([reference.total[:, :count] for _, reference in pairs])
+    mean = np.zeros(count)
+    for block in blocks_of(tuple(channels)):
+        if block.degree == 0:
+            mean[block.part] = values[:, block.part].mean(0)
+    return squares, float(((values - mean) ** 2).sum())
+
+
+def _entry(natoms: int, squares: np.ndarray, spread: float, spin: bool) -> dict:
+    errors = 100 * np.sqrt(squares / max(spread, 1e-300))
+    entry = {"atoms": natoms, "error": float(errors[0])}
+    return {**entry, "spin_error": float(errors[1])} if spin else entry
