@@ -1033,7 +1033,7 @@ def _options() -> list[Case]:
             "nix/new.pb: its folder nix",
         ),
         ("freeze into a folder", "freeze -c model.ckpt -o data", "data: is a directory"),
-        ("freeze extra", "freeze -c model.ckpt extra", "unrecognized arguments: extra"),
+        ("freeze extra", "freeze extra -c model.ckpt", "unrecognized arguments: extra"),
         ("convert nothing", "convert -o new", "required: FILE"),
         ("convert to nowhere", "convert rho.cube", "required: -o/--output"),
         ("convert into existing", "convert rho.cube -o data", "data: exists already"),
