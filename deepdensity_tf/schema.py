@@ -299,6 +299,14 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
                 doc="Share of points drawn uniformly; the rest follows the density. Weights make "
                 "sums over points unbiased.",
             ),
+            Argument(
+                "force",
+                bool,
+                optional=True,
+                default=False,
+                doc="Warn of odd frames (atoms too close, no plausible number of electrons), "
+                "which are refused otherwise: differences of densities, say.",
+            ),
         ],
         optional=optional,
         doc=doc,

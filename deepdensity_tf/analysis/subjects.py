@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepdensity_tf.data.checks import check_frame
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import find_systems
 from deepdensity_tf.formats import Grid, read_density
-from deepdensity_tf.formats.windows import as_cell, doubt_electrons
+from deepdensity_tf.formats.base import make_atoms
+from deepdensity_tf.formats.examine import examine_atoms
+from deepdensity_tf.formats.findings import report
+from deepdensity_tf.formats.integral import examined
 from deepdensity_tf.infer.frames import structure_of
 from deepdensity_tf.infer.grids import GridOptions, choose_grid
 from deepdensity_tf.infer.prediction import PredictOptions, predict
@@ -43,7 +47,26 @@ class Subject:
     density: np.ndarray
 
 
-def stored_density(path: str, frame: int = 0, nopbc: bool = False) -> Subject:
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a density file is read.
+
+    Parameters
+    ----------
+    fmt, unit : str, optional
+        See `formats.read_density`.
+    force : bool
+        Take densities that are odd all the same (see `formats.findings`).
+    """
+
+    fmt: str | None = None
+    unit: str | None = None
+    force: bool = False
+
+
+def stored_density(
+    path: str, frame: int = 0, nopbc: bool = False, options: ReadOptions | None = None
+) -> Subject:
     """A density that is in a file that `formats` reads, or in a system.
 
     Raises
@@ -51,16 +74,16 @@ def stored_density(path: str, frame: int = 0, nopbc: bool = False) -> Subject:
     InputError
         What the readers complain of; no such frame; a frame of loose points.
     """
+    options = options or ReadOptions()
     if Path(path).is_dir() and any(Path(path).rglob("type.raw")):
-        return _of_system(path, frame, nopbc)
-    volumes = read_density(path)
+        return _of_system(path, frame, nopbc, options.force)
+    volumes = read_density(path, options.fmt, options.unit)
     (number,) = select_frames(str(frame), len(volumes), f"-f ({path})")
     volume = volumes[number]
     if not volume.says_pbc and not nopbc:
         log.info("%s: does not say whether it is periodic, taken so (--nopbc: a molecule)", path)
     pbc = bool(volume.atoms.pbc.any()) and not nopbc
-    volume = as_cell(volume, path, pbc)
-    doubt_electrons(volume, path)
+    volume = examined(volume, path, pbc, options.force)
     grid = Grid(volume.density.shape, np.array(volume.atoms.cell), volume.origin)
     structure = Structure(
         volume.atoms.get_chemical_symbols(), volume.atoms.positions + grid.origin, grid, pbc
@@ -69,21 +92,28 @@ def stored_density(path: str, frame: int = 0, nopbc: bool = False) -> Subject:
 
 
 def predicted_density(
-    model: DeepDensity, path: str, frame: int, options: GridOptions, nopbc: bool = False
+    model: DeepDensity,
+    path: str,
+    frame: int,
+    options: GridOptions,
+    nopbc: bool = False,
+    force: bool = False,
 ) -> Subject:
     """A density that a model predicts for a structure (see `infer.prediction.predict`)."""
-    given = read_structure(path, frame, nopbc)
-    npoints = choose_grid(given, options).npoints
-    with track_until(npoints, "predicting", "points") as progress:
-        found = predict(model, given, PredictOptions(options), progress)
+    given = read_structure(path, frame, nopbc, force)
+    grid = choose_grid(given, options)
+    with track_until(grid.npoints, "predicting", "points") as progress:
+        found = predict(model, given, grid, PredictOptions(), progress)
     atoms = found.atoms
     structure = Structure(
-        atoms.get_chemical_symbols(), atoms.positions, found.grid, bool(atoms.pbc.any())
+        atoms.get_chemical_symbols(), atoms.positions, grid, bool(atoms.pbc.any())
     )
     return Subject(structure, found.values["density"])
 
 
-def difference(subject: Subject, paths: list[str]) -> np.ndarray:
+def difference(
+    subject: Subject, paths: list[str], options: ReadOptions | None = None
+) -> np.ndarray:
     """The density minus those of other files on the same grid.
 
     Raises
@@ -93,7 +123,7 @@ def difference(subject: Subject, paths: list[str]) -> np.ndarray:
     """
     grid, left = subject.structure.grid, subject.density.copy()
     for path in paths:
-        other = stored_density(path, nopbc=not subject.structure.pbc)
+        other = stored_density(path, nopbc=not subject.structure.pbc, options=options)
         cell, origin = other.structure.grid.cell, other.structure.grid.origin
         if other.density.shape != grid.shape:
             raise InputError(
@@ -106,7 +136,7 @@ def difference(subject: Subject, paths: list[str]) -> np.ndarray:
     return left
 
 
-def _of_system(path: str, index: int, nopbc: bool) -> Subject:
+def _of_system(path: str, index: int, nopbc: bool, force: bool) -> Subject:
     systems = find_systems([path])
     if len(systems) != 1:
         raise InputError(f"{path}: holds {len(systems)} systems, expected one")
@@ -114,8 +144,12 @@ def _of_system(path: str, index: int, nopbc: bool) -> Subject:
     frame = systems[0].frame(number)
     if frame.grid_shape is None:
         raise InputError(f"{path}: frame {number} has loose points, expected a full grid")
+    check_frame(frame, force)
     found = structure_of(frame, systems[0].type_map)
-    structure = Structure(found.symbols, found.coord, found.grid, found.pbc and not nopbc)
+    cell, pbc = found.grid.cell, found.pbc and not nopbc
+    atoms = make_atoms(Path(path), found.symbols, found.coord, cell, pbc)
+    report(examine_atoms(atoms), frame.label, force)
+    structure = Structure(found.symbols, found.coord, found.grid, pbc)
     density = np.asarray(frame.density, dtype=np.float64).reshape(found.grid.shape)
     return Subject(structure, density)
 

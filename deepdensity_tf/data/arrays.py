@@ -181,9 +181,7 @@ def npy_array(path: str, kinds: str) -> StoredArray:
     except FileNotFoundError:
         raise InputError(f"{path}: missing") from None
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise unreadable(path, error) from None
-        raise InputError(f"{path}: not a complete .npy file ({error.strerror})") from None
+        raise unreadable(path, error) from None
     except Exception as error:  # NumPy reads headers with Python's parser, which raises at will
         reason = str(error).splitlines()[0] if str(error) else "empty"
         raise InputError(f"{path}: not a complete .npy file ({reason})") from None

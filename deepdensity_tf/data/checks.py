@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from deepdensity_tf.data.frame import Frame
+from deepdensity_tf.formats.examine import examine_distances
+from deepdensity_tf.formats.findings import Finding, report
+from deepdensity_tf.formats.integral import examine_elements, examine_integral
 from deepdensity_tf.utils.errors import InputError
 
-# Bounds of electrons an atom: what lies outside is a density in other units than electrons/Å^3.
-_FEWEST, _MOST = 0.05, 150.0
-_CLOSEST = 0.1  # Å
 _FARTHEST = 1e6  # Å
 _FLAT = 1e-9  # Å^3
 # Weights estimate means, so their sum is 1 but for the noise of the draw.
 _LEAST_WEIGHT, _MOST_WEIGHT = 0.5, 2.0
 
 
-def check_frame(frame: Frame) -> None:
+def check_frame(frame: Frame, force: bool = False) -> None:
     """Refuse a frame that no density calculation can have made.
+
+    With `force` atoms too close and an odd number of electrons are warnings.
 
     Raises
     ------
@@ -48,40 +52,25 @@ def check_frame(frame: Frame) -> None:
         weight=frame.weight,
     )
     _check_weights(frame)
-    distance, first, second = closest_atoms(frame, _CLOSEST)
-    if distance < _CLOSEST:
-        raise InputError(
-            f"{frame.label}: coord has atoms {first} and {second} "
-            f"{distance:.3g} Å apart, expected at least {_CLOSEST} Å"
-        )
-    electrons = frame.electrons
+    findings = examine_distances(frame.coord, frame.box, frame.pbc)
     natoms = len(frame.coord)
-    if electrons is not None and not _FEWEST * natoms <= electrons <= _MOST * natoms:
-        raise InputError(
-            f"{frame.label}: density integrates to {electrons:.4g} electrons for {natoms} "
-            "atoms; expected electrons/Å^3 (1 electron/bohr^3 = 6.7483 electrons/Å^3)"
-        )
+    findings += examine_integral(frame.density, frame.electrons, natoms, frame.volume)
+    report(findings, frame.label, force)
 
 
-def closest_atoms(frame: Frame, cutoff: float) -> tuple[float, int, int]:
-    """Distance (Å) and numbers of the two atoms closest to each other, images included.
+def examine_frame(frame: Frame, type_map: Sequence[str]) -> list[Finding]:
+    """Doubts about the types and the electrons of a frame that is sound."""
+    from ase.data import atomic_numbers
 
-    Pairs beyond `cutoff` (Å) need not be found: the distance is infinite where there is none.
-    """
-    if len(frame.coord) < 40 and not frame.pbc:  # all pairs: a tenth of the time of ASE's cells
-        apart = np.linalg.norm(frame.coord[:, None] - frame.coord, axis=-1)
-        np.fill_diagonal(apart, np.inf)
-        first, second = np.unravel_index(np.argmin(apart), apart.shape) if apart.size else (0, 0)
-        return float(apart.min(initial=np.inf)), int(first), int(second)
-    from ase import Atoms
-    from ase.neighborlist import neighbor_list
-
-    atoms = Atoms(numbers=frame.atype, positions=frame.coord, cell=frame.box, pbc=frame.pbc)
-    first, second, distance = neighbor_list("ijd", atoms, cutoff)
-    if not len(distance):
-        return np.inf, 0, 0
-    worst = int(np.argmin(distance))
-    return float(distance[worst]), int(first[worst]), int(second[worst])
+    names = [type_map[t] for t in frame.atype]
+    unknown = sorted({name for name in names if not atomic_numbers.get(name)})
+    if unknown:
+        text = f"types {' '.join(unknown)} are no elements: electrons are not checked, and predict "
+        return [Finding("doubt", f"{text}takes structures of elements alone")]
+    if frame.electrons is None:
+        return []
+    numbers = np.array([atomic_numbers[name] for name in names])
+    return examine_elements(frame.density, frame.electrons, numbers, frame.volume)
 
 
 def _check_weights(frame: Frame) -> None:

@@ -18,9 +18,9 @@ from deepdensity_tf.data.layout import system_paths
 from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.data.thinning import thin
 from deepdensity_tf.formats import Volumetric, read_density
+from deepdensity_tf.formats.integral import examined
 from deepdensity_tf.formats.vasp_paw import with_channels
 from deepdensity_tf.formats.vasp_potcar import channels_of_potcar
-from deepdensity_tf.formats.windows import as_cell, doubt_electrons
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Channels
 
@@ -42,7 +42,9 @@ class ConvertOptions:
     pbc : bool, optional
         Periodic or not; None: as the files say.
     unit : str, optional
-        Unit of cube and npz files, e/bohr3 or e/ang3; None: that of the format.
+        Unit of cube, XSF and npz files, e/bohr3 or e/ang3; None: that of the format.
+    force : bool
+        Take what is odd all the same (see `formats.findings`).
     points : int, optional
         Keep so many weighted points of each frame; None: full grids.
     seed : int
@@ -55,6 +57,7 @@ class ConvertOptions:
     type_map: list[str] | None = None
     pbc: bool | None = None
     unit: str | None = None
+    force: bool = False
     points: int | None = None
     seed: int = 1
     potcar: str | None = None
@@ -109,7 +112,7 @@ def _of_system(file: str, options: ConvertOptions) -> Iterator[NamedFrame]:
     for frame in system:
         if options.pbc is not None:
             frame = replace(frame, pbc=options.pbc)
-        check_frame(frame)
+        check_frame(frame, options.force)
         if options.points and frame.grid_shape is None and frame.weight is None:
             raise InputError(
                 f"{frame.label}: has points without weights, expected full grids or weighted "
@@ -136,7 +139,11 @@ def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumet
                 f"{extra}: holds {len(others)} densities, expected {len(volumes)} as in {file}"
             )
         volumes = [_sum(*pair, file, extra) for pair in zip(volumes, others, strict=True)]
-    volumes = [as_cell(volume, file, _taken_pbc(volume, options)) for volume in volumes]
+    # Before the atoms are sorted: findings number them as the file does.
+    volumes = [
+        examined(volume, file, _periodic(volume, file, options), options.force)
+        for volume in volumes
+    ]
     return [_with_channels(_right_handed(volume, file), file, options) for volume in volumes]
 
 
@@ -150,8 +157,13 @@ def _with_channels(volume: Volumetric, file: str, options: ConvertOptions) -> Vo
     return replace(volume, augmentation=with_channels(found, symbols, potcar, file))
 
 
-def _taken_pbc(volume: Volumetric, options: ConvertOptions) -> bool:
-    return bool(volume.atoms.pbc.any()) if options.pbc is None else options.pbc
+def _periodic(volume: Volumetric, file: str, options: ConvertOptions) -> bool:
+    pbc = volume.atoms.pbc
+    if options.pbc is not None:
+        return options.pbc
+    if pbc.any() and not pbc.all():
+        log.info("%s: periodic along some cell vectors, taken as periodic along all", file)
+    return bool(pbc.any())
 
 
 def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetric:
@@ -215,7 +227,7 @@ def _frame(found: Volumetric, atype: np.ndarray, file: str, options: ConvertOpti
         label=file,
         coord=found.atoms.positions,
         box=found.atoms.cell.array,
-        pbc=_periodic(found, file) if options.pbc is None else options.pbc,
+        pbc=bool(found.atoms.pbc.any()),
         atype=atype,
         density=found.density.ravel(),
         spin_density=None if spin is None else spin.ravel(),
@@ -224,33 +236,5 @@ def _frame(found: Volumetric, atype: np.ndarray, file: str, options: ConvertOpti
         augmentation=found.augmentation and found.augmentation.total,
         spin_augmentation=found.augmentation and found.augmentation.spin,
     )
-    check_frame(frame)
-    _doubt_unit(found, file)
-    doubt_electrons(found, file)
+    check_frame(frame, options.force)
     return frame
-
-
-def _periodic(found: Volumetric, file: str) -> bool:
-    pbc = found.atoms.pbc
-    if pbc.any() and not pbc.all():
-        log.info("%s: periodic along some cell vectors, taken as periodic along all", file)
-    return bool(pbc.any())
-
-
-def _doubt_unit(found: Volumetric, file: str) -> None:
-    """Warn if the number of electrons would rather fit the other unit."""
-    natoms, protons = len(found.atoms), int(found.atoms.numbers.sum())
-    if found.electrons > 1.05 * protons + 2:
-        log.warning(
-            "%s: %.4g electrons, but %d protons; is the density in e/ang3 (see --unit)?",
-            file,
-            found.electrons,
-            protons,
-        )
-    elif found.electrons < 0.9 * natoms:
-        log.warning(
-            "%s: %.4g electrons for %d atoms; is the density in e/bohr3 (see --unit)?",
-            file,
-            found.electrons,
-            natoms,
-        )

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepdensity_tf.data.checks import check_frame, closest_atoms
+from deepdensity_tf.data.checks import check_frame, examine_frame
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.index import read_side_file, write_side_file
 from deepdensity_tf.data.layout import SystemFiles
+from deepdensity_tf.formats.examine import closest_pair
 
 _NAME = ".deepdensity_data.json"
 _VERSION = 1
@@ -74,6 +75,7 @@ class FrameFacts(NamedTuple):
     electrons: float | None
     spacing: float | None  # largest distance between neighbouring points of the grid, Å
     closest: float  # Å; infinite where no two atoms are near
+    doubts: tuple[str, ...] = ()  # of its electrons
 
 
 def frame_facts(frame: Frame, type_map: Sequence[str]) -> FrameFacts:
@@ -90,8 +92,10 @@ def frame_facts(frame: Frame, type_map: Sequence[str]) -> FrameFacts:
     spacing = None
     if frame.grid_shape is not None:
         spacing = float((np.linalg.norm(frame.box, axis=1) / frame.grid_shape).max())
-    closest = closest_atoms(frame, _NEAR)[0]
-    return FrameFacts(frame.label, counts, len(frame.density), frame.electrons, spacing, closest)
+    closest = closest_pair(frame.coord, frame.box, frame.pbc, _NEAR / 2).distance
+    doubts = tuple(finding.message for finding in examine_frame(frame, type_map))
+    npoints = len(frame.density)
+    return FrameFacts(frame.label, counts, npoints, frame.electrons, spacing, closest, doubts)
 
 
 def summarise(facts: Sequence[FrameFacts]) -> dict:
@@ -198,6 +202,7 @@ def _odd(
         if deviation > max(_ELECTRONS_OFF, _PART_OFF * wanted, _TYPICAL_OFF * typical):
             reason = f"{fact.electrons:.4g} electrons, expected {wanted:.4g} by the other frames"
             odd.append({"frame": fact.label, "reason": reason})
+        odd += [{"frame": fact.label, "reason": doubt} for doubt in fact.doubts]
         if fact.closest < _TOO_CLOSE:
             reason = f"two atoms {fact.closest:.3g} Å apart"
             odd.append({"frame": fact.label, "reason": reason})

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deepdensity_tf.data.checks import check_frame
+from deepdensity_tf.data.checks import check_frame, examine_frame
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.formats.findings import report
 
 
 class FrameList(Sequence):
@@ -24,6 +25,8 @@ class FrameList(Sequence):
         Frames of each system.
     checked : bool
         The values need not be checked again.
+    force : bool
+        Warn of what is odd instead of refusing it (see `data.checks.check_frame`).
     """
 
     def __init__(
@@ -31,12 +34,16 @@ class FrameList(Sequence):
         systems: Sequence[DensitySystem],
         chosen: Sequence[Sequence[int]],
         checked: bool = False,
+        force: bool = False,
     ):
         self.systems, self.chosen = list(systems), list(chosen)
         self._first = np.cumsum([0, *map(len, self.chosen)])
         self._checked = np.full(len(self), checked)
         # Of frames seen before: their densities need not be read in full again.
         self._electrons: dict[int, float | None] = {}
+        self._examined: set[int] = set()  # systems
+        self._doubted = False
+        self._force = force
 
     def __len__(self) -> int:
         return int(self._first[-1])
@@ -53,11 +60,21 @@ class FrameList(Sequence):
         frame = self.systems[number].frame(within)
         if not self._checked[index]:
             frame.check_unchanged()
-            check_frame(frame)
+            check_frame(frame, self._force)
             self._checked[index] = True
+            self._doubt(frame, number)
         if index not in self._electrons:
             self._electrons[index] = frame.electrons
         return replace(frame, full_electrons=self._electrons[index])
+
+    def _doubt(self, frame: Frame, number: int) -> None:
+        """Warn, once, of a system whose first frame to be seen has odd electrons."""
+        if self._doubted or number in self._examined:
+            return
+        self._examined.add(number)
+        findings = examine_frame(frame, self.systems[number].type_map)
+        report(findings, frame.label)
+        self._doubted = bool(findings)
 
     @property
     def sizes(self) -> np.ndarray:

@@ -7,13 +7,18 @@ import logging
 from typing import TYPE_CHECKING
 
 from deepdensity_tf.entrypoints.options import (
-    add_grid,
+    add_force,
     add_json,
     checked,
-    grid_options,
     load_model,
     output_file,
     write_json,
+)
+from deepdensity_tf.entrypoints.subject import (
+    add_subject,
+    check_subject,
+    find_subject,
+    read_options,
 )
 
 if TYPE_CHECKING:
@@ -50,10 +55,8 @@ def add_parser(subparsers) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("input", metavar="INPUT", help="density file, system, or structure with -m")
-    parser.add_argument("-m", "--model", metavar="FILE", help="frozen model")
-    parser.add_argument("-f", "--frame", type=int, default=0, metavar="INDEX", help="(0)")
-    add_grid(parser)
+    add_subject(parser)
+    add_force(parser)
     _add_atoms(parser)
     _add_files(parser)
     parser.set_defaults(run=run)
@@ -138,7 +141,7 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.analysis.subjects import difference
 
     model = load_model(args.model) if args.model else None
-    subject = _subject(args, model)
+    subject = find_subject(args, model)
     structure = subject.structure
     charges = _charges(args, model)
     pro_atoms = _pro_atoms(args, model, structure.symbols, charges or {})
@@ -155,7 +158,7 @@ def run(args: argparse.Namespace) -> None:
             args.core_width,
         )
     if args.minus:
-        fields["difference"] = difference(subject, args.minus)
+        fields["difference"] = difference(subject, args.minus, read_options(args))
     _write(args, subject, fields)
     write_json(args, report)
     print(format_report(report))
@@ -166,9 +169,7 @@ def _check(args: argparse.Namespace) -> None:
     from deepdensity_tf.formats import file_format
     from deepdensity_tf.utils.errors import InputError
 
-    grid = [name for name in ("grid", "spacing", "like", "pad") if getattr(args, name)]
-    if grid and not args.model:
-        raise InputError(f"--{grid[0]}: goes with -m; a stored density has its own grid")
+    check_subject(args)
     if args.hirshfeld == [] and not args.model:
         raise InputError("--hirshfeld: name a frozen model or EL=FILE (or give -m)")
     if bool(args.minus) != bool(args.difference):
@@ -193,14 +194,6 @@ def _checked_output(path: str) -> None:
         output_file(path)
     except argparse.ArgumentTypeError as error:
         raise InputError(f"--planar: {error}") from None
-
-
-def _subject(args: argparse.Namespace, model: DeepDensity | None) -> Subject:
-    from deepdensity_tf.analysis.subjects import predicted_density, stored_density
-
-    if model is None:
-        return stored_density(args.input, args.frame, args.nopbc)
-    return predicted_density(model, args.input, args.frame, grid_options(args), args.nopbc)
 
 
 def _charges(args: argparse.Namespace, model: DeepDensity | None) -> dict[str, float] | None:

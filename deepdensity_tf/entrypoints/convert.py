@@ -7,7 +7,13 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
-from deepdensity_tf.entrypoints.options import add_json, positive_int, write_json
+from deepdensity_tf.entrypoints.options import (
+    add_force,
+    add_json,
+    add_reading,
+    positive_int,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from deepdensity_tf.data.assembly import ConvertedFrame
@@ -45,9 +51,8 @@ def add_parser(subparsers) -> None:
         metavar="SYSTEM",
         help="folder to make, or NAME.hdf5: one file, points compressed",
     )
-    parser.add_argument(
-        "-f", "--format", help="cube, vasp, xsf, qe, gpaw or npz (by the file's name)"
-    )
+    add_reading(parser, "-f")
+    add_force(parser)
     parser.add_argument(
         "--add",
         nargs="+",
@@ -57,11 +62,6 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "--type-map", nargs="+", metavar="ELEMENT", help="order of the types (alphabetical)"
-    )
-    parser.add_argument(
-        "--unit",
-        choices=("e/bohr3", "e/ang3"),
-        help="of cube, XSF and npz files (e/bohr3 in cube and XSF, e/ang3 in npz)",
     )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--pbc", action="store_true", help="take as periodic")
@@ -102,7 +102,14 @@ def run(args: argparse.Namespace) -> None:
 
     pbc = True if args.pbc else False if args.nopbc else None
     options = ConvertOptions(
-        args.format, args.type_map, pbc, args.unit, args.points, args.seed, args.potcar
+        args.format,
+        args.type_map,
+        pbc,
+        args.unit,
+        args.force,
+        args.points,
+        args.seed,
+        args.potcar,
     )
     world = start_world()
     bulk = BulkOptions(args.jobs, args.skip_faulty)

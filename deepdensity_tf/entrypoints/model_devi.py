@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from deepdensity_tf.entrypoints.options import (
+    add_force,
     add_json,
+    add_nopbc,
     expect_distinct,
     load_model,
     output_file,
@@ -103,9 +105,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--atomic", action="store_true", help="add a column with the deviation of each atom (%%)"
     )
-    parser.add_argument(
-        "--nopbc", action="store_true", help="no periodic images, though the file has a cell"
-    )
+    add_nopbc(parser)
+    add_force(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -201,7 +202,7 @@ def _frame_progress(args: argparse.Namespace, paths: Sequence[str]):
 def _frames(args: argparse.Namespace, path: str) -> Iterator[StructureFrame]:
     from deepdensity_tf.infer.structures import read_structures
 
-    return read_structures(path, args.frames, args.nopbc)
+    return read_structures(path, args.frames, args.nopbc, args.force)
 
 
 def _single_paths(given: Sequence[str]) -> list[str]:

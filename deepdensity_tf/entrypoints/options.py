@@ -120,10 +120,25 @@ def expect_distinct(outputs: dict[str, str | Path | None], inputs: Sequence[str]
             raise InputError(f"{path}: is {option} and {other}, expected another file for each")
 
 
-def add_force(parser) -> None:
-    """--force: go on where a command would rather not."""
+def add_force(parser, also: str = "") -> None:
+    """--force: go on with structures and densities that are refused as odd."""
     parser.add_argument(
-        "--force", action="store_true", help="replace a CHGCAR that is there already"
+        "--force",
+        action="store_true",
+        help="warn of an odd structure or density (atoms too close, partial occupancy, a cell too "
+        "small, no plausible number of electrons) instead of refusing it" + also,
+    )
+
+
+def add_reading(parser, *short: str) -> None:
+    """--format (and its `short` forms) and --unit of density files."""
+    parser.add_argument(
+        *short, "--format", help="cube, vasp, xsf, qe, gpaw or npz (by content and name)"
+    )
+    parser.add_argument(
+        "--unit",
+        choices=("e/bohr3", "e/ang3"),
+        help="of cube, XSF and npz files (e/bohr3 in cube and XSF, e/ang3 in npz)",
     )
 
 
@@ -171,6 +186,11 @@ def add_grid(parser: argparse.ArgumentParser) -> None:
         help="box around a molecule: distance from the outermost atoms (4); also in place "
         "of the cell of a structure that is not periodic",
     )
+    add_nopbc(parser)
+
+
+def add_nopbc(parser) -> None:
+    """--nopbc."""
     parser.add_argument(
         "--nopbc", action="store_true", help="no periodic images, though the file has a cell"
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from deepdensity_tf.entrypoints.options import (
+    add_force,
     add_model,
     add_systems,
     add_verbosity,
@@ -57,16 +59,16 @@ def _add_lcurve(kinds) -> None:
         action="store_true",
         help="keep a page (.html) up to date while a training runs, until interrupted",
     )
-    _add_output(parser, "lcurve.png")
-    parser.set_defaults(run=_run_lcurve, draw=_lcurve)
+    _add_output(parser, "lcurve.png", _lcurve)
+    parser.set_defaults(run=_run_lcurve)
 
 
 def _add_parity(kinds) -> None:
     parser = kinds.add_parser("parity", help="model against reference, error by density")
     add_model(parser)
     add_systems(parser)
-    _add_output(parser, "parity.png")
-    parser.set_defaults(run=run, draw=_parity)
+    add_force(parser)
+    _add_output(parser, "parity.png", _parity)
 
 
 def _add_slice(kinds) -> None:
@@ -85,8 +87,7 @@ def _add_slice(kinds) -> None:
         metavar="INDEX",
         help="grid plane (default: through the atom nearest to the centre of mass)",
     )
-    _add_output(parser, "slice.png")
-    parser.set_defaults(run=run, draw=_slice)
+    _add_output(parser, "slice.png", _slice)
 
 
 def _add_line(kinds) -> None:
@@ -100,20 +101,22 @@ def _add_line(kinds) -> None:
     parser.add_argument(
         "--through", type=int, default=0, metavar="I", help="atom that --axis passes (0)"
     )
-    _add_output(parser, "line.png")
-    parser.set_defaults(run=run, draw=_line)
+    _add_output(parser, "line.png", _line)
 
 
 def _add_frame(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("-s", "--system", required=True, metavar="FOLDER", help="density system")
     parser.add_argument("-f", "--frame", type=int, default=0, metavar="INDEX", help="frame (0)")
+    add_force(parser)
 
 
-def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
+def _add_output(parser: argparse.ArgumentParser, default: str, draw: Callable) -> None:
+    """-o, and what draws the picture."""
     parser.add_argument(
         "-o", "--output", type=output_file, default=default, metavar="FILE", help=f"({default})"
     )
+    parser.set_defaults(run=run, draw=draw)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -151,8 +154,8 @@ def _lcurve(args: argparse.Namespace):
 def _parity(args: argparse.Namespace):
     import numpy as np
 
+    from deepdensity_tf.data.checks import check_frame
     from deepdensity_tf.infer.frames import choose_frames, predict_frame
-    from deepdensity_tf.infer.metrics import check_finite
     from deepdensity_tf.plot.pictures import parity
     from deepdensity_tf.utils.progress import track
 
@@ -164,7 +167,7 @@ def _parity(args: argparse.Namespace):
         for entry in chosen:
             for index in entry.indices:
                 frame = entry.system.frame(index)
-                check_finite(frame.density, "reference", f"{entry.name}, frame {index}")
+                check_frame(frame, args.force)
                 pred.append(predict_frame(model, frame))
                 ref.append(np.ravel(frame.density))
                 advance()
@@ -204,6 +207,7 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
     """Atoms, densities of model and reference on the grid, and a name with the NMAE."""
     import numpy as np
 
+    from deepdensity_tf.data.checks import check_frame
     from deepdensity_tf.infer.frames import add_frame_errors, choose_frames, structure_of
     from deepdensity_tf.infer.metrics import Errors
     from deepdensity_tf.utils.errors import InputError
@@ -217,6 +221,7 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
     label = f"{chosen[0].name}, frame {index}"
     if frame.grid_shape is None:
         raise InputError(f"{args.system}: frame {index} has loose points, expected a full grid")
+    check_frame(frame, args.force)
     errors, pred = add_frame_errors(Errors(), model, frame, label)
     ref = np.ravel(frame.density)
     structure = structure_of(frame, model.type_map)

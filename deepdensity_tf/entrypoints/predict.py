@@ -76,7 +76,7 @@ def add_parser(subparsers) -> None:
         action="store_true",
         help="with --frames: begin anew instead of going on with the files of an earlier run",
     )
-    add_force(parser)
+    add_force(parser, "; replace a CHGCAR that is there already")
     add_grid(parser)
     parser.add_argument(
         "--ecutrho",
@@ -182,7 +182,7 @@ def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
 
     model = load_model(args.model)
     options = _options(args, outputs, model)
-    structure = read_structure(args.structure, args.frame, args.nopbc)
+    structure = read_structure(args.structure, args.frame, args.nopbc, args.force)
     grid = choose_grid(structure, options.grid)
     warn_outside(structure.atoms, grid)
     _log_expected(model, structure)
@@ -207,7 +207,9 @@ def _predict_many(args: argparse.Namespace, outputs: list[str], world: World) ->
     run = Run(
         model=model,
         model_file=args.model,
-        frames=lambda: read_structures(args.structure, args.frames, args.nopbc),
+        frames=lambda examine: read_structures(
+            args.structure, args.frames, args.nopbc, args.force, examine
+        ),
         options=options,
         outputs=outputs,
     )
@@ -256,7 +258,7 @@ def _predict(
     )
     start = time.perf_counter()
     with track_until(grid.npoints, "predicting", "points") as progress:
-        prediction = predict(model, structure, options, progress)
+        prediction = predict(model, structure, grid, options, progress)
     elapsed = time.perf_counter() - start
     log.info("%.2f s, %s points/s", elapsed, f"{grid.npoints / elapsed:,.0f}")
     return prediction

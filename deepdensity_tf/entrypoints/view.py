@@ -7,12 +7,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepdensity_tf.entrypoints.options import (
-    add_grid,
-    grid_options,
-    load_model,
-    output_file,
-    positive_float,
+from deepdensity_tf.entrypoints.options import load_model, output_file, positive_float
+from deepdensity_tf.entrypoints.subject import (
+    add_subject,
+    check_subject,
+    find_subject,
+    read_options,
 )
 
 if TYPE_CHECKING:
@@ -46,13 +46,10 @@ def add_parser(subparsers) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("input", metavar="INPUT", help="density file, system, or structure with -m")
-    parser.add_argument("-m", "--model", metavar="FILE", help="frozen model")
-    parser.add_argument("-f", "--frame", type=int, default=0, metavar="INDEX", help="(0)")
+    add_subject(parser)
     parser.add_argument(
         "--reference", metavar="FILE", help="density file on the same grid, to compare with"
     )
-    add_grid(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -64,7 +61,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--level", type=positive_float, metavar="X", help="surface of --png, electrons/Å^3"
     )
-    parser.set_defaults(run=run)
+    # Differences and spin densities are looked at too: what is odd is said, not refused.
+    parser.set_defaults(run=run, force=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -91,9 +89,7 @@ def run(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     from deepdensity_tf.utils.errors import InputError
 
-    grid = [name for name in ("grid", "spacing", "like", "pad") if getattr(args, name)]
-    if grid and not args.model:
-        raise InputError(f"--{grid[0]}: goes with -m; a stored density has its own grid")
+    check_subject(args)
     if args.level and not args.png:
         raise InputError("--level: goes with --png; the page has a slider")
 
@@ -104,14 +100,9 @@ def _model_name(args: argparse.Namespace) -> str:
 
 def _scene(args: argparse.Namespace) -> tuple[Structure, dict[str, np.ndarray]]:
     """Atoms on a grid, and the fields by name."""
-    from deepdensity_tf.analysis.subjects import predicted_density, stored_density
     from deepdensity_tf.plot.view import compared
 
-    if args.model:
-        model = load_model(args.model)
-        found = predicted_density(model, args.input, args.frame, grid_options(args), args.nopbc)
-    else:
-        found = stored_density(args.input, args.frame, args.nopbc)
+    found = find_subject(args, load_model(args.model) if args.model else None)
     reference = _reference(args)
     return found.structure, compared(found.density, reference)
 
@@ -121,8 +112,8 @@ def _reference(args: argparse.Namespace) -> np.ndarray | None:
     from deepdensity_tf.analysis.subjects import stored_density
 
     if args.reference:
-        return stored_density(args.reference, nopbc=True).density
+        return stored_density(args.reference, nopbc=True, options=read_options(args)).density
     own_grid = args.grid or args.spacing or args.like or args.pad
     if args.model and not own_grid and any(Path(args.input).glob("**/set.*/density.npy")):
-        return stored_density(args.input, args.frame, args.nopbc).density
+        return stored_density(args.input, args.frame, args.nopbc, read_options(args)).density
     return None

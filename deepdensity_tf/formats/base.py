@@ -44,6 +44,8 @@ class Volumetric:
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
     says_pbc: bool = True  # whether the file says if it is periodic
     augmentation: Occupancies | None = None  # PAW occupancies of the atoms
+    unit_varies: bool = False  # whether files of the format come in several units
+    pseudo: bool = False  # whether it integrates to less or more than the electrons
 
     @property
     def electrons(self) -> float:

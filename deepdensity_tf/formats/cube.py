@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.data import covalent_radii
-from scipy.spatial import cKDTree
 
 from deepdensity_tf.formats.base import (
     BOHR,
@@ -70,7 +68,7 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     atoms = _atoms(path, table, origin, voxels[:, 1:] * counts[:, None], length)
     scale = UNITS[unit] if unit else length**-3
     found = density.reshape(counts) * scale
-    return [Volumetric(atoms, found, origin=origin * length, says_pbc=False)]
+    return [Volumetric(atoms, found, None, origin * length, says_pbc=False, unit_varies=True)]
 
 
 def _row(lines: list[str], index: int, count: int, path: Path) -> list[float]:
@@ -126,32 +124,7 @@ def _atoms(
             uncharged.sum(),
             len(kept),
         )
-    if length != 1.0:
-        _doubt_bohr(path, atoms)
     return atoms
-
-
-def _doubt_bohr(path: Path, atoms: Atoms) -> None:
-    """Warn if the atoms are as close as if a header in Å were read as bohr."""
-    if len(atoms) < 2:
-        return
-    distance, neighbour = cKDTree(atoms.positions).query(atoms.positions, k=2)
-    radii = covalent_radii[atoms.numbers]
-    # The shortest bonds there are, H-F and N2, have 0.77 of their radii's sum.
-    reach = radii + radii[neighbour[:, 1]]
-    one = int(np.argmin(distance[:, 1] / reach))
-    if distance[one, 1] < 0.65 * reach[one]:
-        other = int(neighbour[one, 1])
-        log.warning(
-            "%s: atoms %d and %d (%s-%s) are %.2f Å apart; is the header in Å (bohr is what it "
-            "says)? Then the numbers of voxels must be negative, with --unit e/bohr3",
-            path,
-            one + 1,
-            other + 1,
-            atoms.symbols[one],
-            atoms.symbols[other],
-            distance[one, 1],
-        )
 
 
 def _write(path: Path, atoms: Atoms, density: np.ndarray, origin: np.ndarray, _options) -> None:

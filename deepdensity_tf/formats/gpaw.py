@@ -47,9 +47,9 @@ def _read(path: Path) -> list[Volumetric]:
     log.info("%s: the density is GPAW's pseudo density, smooth near the nuclei", path)
     if len(channels) == 4:
         log.warning("%s: non-collinear magnetisation is left out", path)
-        return [Volumetric(atoms, channels[0])]
+        return [Volumetric(atoms, channels[0], pseudo=True)]
     spin = channels[0] - channels[1] if len(channels) == 2 else None
-    return [Volumetric(atoms, channels.sum(0), spin)]
+    return [Volumetric(atoms, channels.sum(0), spin, pseudo=True)]
 
 
 def _in_real_space(reader) -> bool:

@@ -62,7 +62,7 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     atoms = make_atoms(path, species, coord, box, data.get("pbc", True))
     spin = channels[1] if len(channels) == 2 else None
     augmentation = _occupancies(path, data, atoms.get_chemical_symbols())
-    return [Volumetric(atoms, channels[0], spin, augmentation=augmentation)]
+    return [Volumetric(atoms, channels[0], spin, augmentation=augmentation, unit_varies=True)]
 
 
 def _occupancies(path: Path, data: dict, symbols: list[str]) -> Occupancies | None:

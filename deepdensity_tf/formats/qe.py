@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from deepdensity_tf.formats.base import BOHR, Volumetric, make_atoms
+from deepdensity_tf.formats.qe_kinds import element_of_kind
 from deepdensity_tf.formats.qe_save import write_save
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
-
-_SAME_MASS = 0.2  # inputs often have round or made-up masses; those say nothing
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,11 @@ def _read_schema(path: Path):
         cell = np.array([structure.find(f"cell/a{k}").text.split() for k in (1, 2, 3)], dtype=float)
         found = structure.findall("atomic_positions/atom")
         kinds = {kind.get("name"): kind for kind in output.findall("atomic_species/species")}
-        symbols = [_element(path, atom.get("name"), kinds.get(atom.get("name"))) for atom in found]
+        elements = {
+            label: _element(path, label, kinds.get(label))
+            for label in {atom.get("name") for atom in found}
+        }
+        symbols = [elements[atom.get("name")] for atom in found]
         positions = np.array([atom.text.split() for atom in found], dtype=float)
         grid = output.find("basis_set/fft_grid")
         shape = tuple(int(grid.get(f"nr{k}")) for k in (1, 2, 3))
@@ -78,6 +80,8 @@ def _read_schema(path: Path):
         raise InputError(f"{path}: missing, expected it beside the charge density") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except InputError:
+        raise
     except (AttributeError, TypeError):
         raise InputError(f"{path}: not a complete pw.x schema file (lacks an element)") from None
     except (ElementTree.ParseError, ValueError) as error:
@@ -86,30 +90,8 @@ def _read_schema(path: Path):
 
 
 def _element(path: Path, label: str, kind: ElementTree.Element | None) -> str:
-    """Element of a label: among those it may begin with, the one that mass and file name say.
-
-    "Cs" is cesium, or carbon of a kind "s"; the pseudopotential C.pbe.UPF or a mass of 12 tells.
-    """
-    from ase.data import atomic_masses, atomic_numbers
-
-    letters = re.match(r"[A-Za-z]*", label).group().capitalize()
-    likely = [letters[:n] for n in (2, 1) if letters[:n] in atomic_numbers and letters[:n] != "X"]
-    likely = list(dict.fromkeys(likely))
-    if not likely:
-        raise InputError(f"{path}: no valid atoms (no such element: {label!r})")
-    if len(likely) == 1 or kind is None:
-        return likely[0]
-    pseudo = re.match(r"[A-Za-z]*", Path((kind.findtext("pseudo_file") or "").strip()).name).group()
-    if pseudo.capitalize() in likely:
-        chosen = pseudo.capitalize()
-    else:
-        mass = float(kind.findtext("mass") or 0)
-        chosen = min(likely, key=lambda symbol: abs(atomic_masses[atomic_numbers[symbol]] - mass))
-        if abs(atomic_masses[atomic_numbers[chosen]] / max(mass, 1e-9) - 1) > _SAME_MASS:
-            return likely[0]
-    if chosen != likely[0]:
-        log.info("%s: %s is taken as %s, by its pseudopotential or mass", path, label, chosen)
-    return chosen
+    pseudo, mass = (kind.findtext(name) if kind else None for name in ("pseudo_file", "mass"))
+    return element_of_kind(path, label, pseudo or "", float(mass or 0))
 
 
 def _read_hdf5(path: Path) -> _Coefficients:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepdensity_tf.formats.base import first_line
+from deepdensity_tf.formats.base import first_line, read_text
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def read_header(path: Path, text: str) -> tuple[Atoms, list[str]]:
         counts, end = counts + words, end + 1
     if not counts:
         raise InputError(
-            f"{path}: not a CHGCAR, expected a POSCAR header at its start (with numbers of atoms "
-            "after its cell)"
+            f"{path}: not a CHGCAR or POSCAR, expected a POSCAR header at its start (with numbers "
+            "of atoms after its cell)"
         )
     if not labels:
         raise InputError(
@@ -81,6 +81,20 @@ def _element(path: Path, label: str) -> str:
     if element != word:
         log.warning("%s: %s is taken as %s", path, label, element)
     return element
+
+
+def read_structures(path: Path) -> list[Atoms]:
+    """The structure of each ionic step of a POSCAR, CHGCAR, CHG and the like.
+
+    Raises
+    ------
+    InputError
+        As `read_header`.
+    """
+    text = read_text(path)
+    # What follows the atoms of a POSCAR (velocities) is no further step.
+    texts = steps(text) if "CHG" in path.name.upper() else [text]
+    return [read_header(path, step)[0] for step in texts]
 
 
 def steps(text: str) -> list[str]:

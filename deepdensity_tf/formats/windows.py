@@ -2,56 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 
 import numpy as np
 
 from deepdensity_tf.formats.base import Volumetric
+from deepdensity_tf.formats.findings import Finding
 
-log = logging.getLogger(__name__)
 
-
-def as_cell(volume: Volumetric, label: str, pbc: bool) -> Volumetric:
-    """The volume with the grid of its cell, with warnings of what does not look like one.
+def as_cell(volume: Volumetric, pbc: bool) -> tuple[Volumetric, list[Finding]]:
+    """The volume with the grid of its cell, and what does not look like one.
 
     Parameters
     ----------
     volume : Volumetric
         As read.
-    label : str
-        Name of the file.
     pbc : bool
         Whether it is taken as periodic.
     """
-    if not abs(np.linalg.det(volume.atoms.cell.array)) > 0:
-        return volume  # refused where frames are examined
+    findings: list[Finding] = []
     if pbc and not volume.says_pbc:
-        volume = _without_repeated_planes(volume, label)
+        volume, findings = _without_repeated_planes(volume)
     outside = atoms_outside(volume)
     if outside and (not pbc or volume.origin.any()):
-        log.warning(
-            "%s: %d of %d atoms lie outside the box of the grid: a window of a molecule? %s",
-            label,
-            outside,
-            len(volume.atoms),
+        why = (
             "It is taken for the cell of a crystal (--nopbc: a molecule)"
             if pbc
-            else "Its integral is not the number of electrons",
+            else "Its integral is not the number of electrons"
         )
-    return volume
-
-
-def doubt_electrons(volume: Volumetric, label: str) -> None:
-    """Warn if a cube file does not hold a whole number of electrons: others say what they span."""
-    if volume.says_pbc or _from_whole(volume.electrons) < 0.01 + 1e-5 * abs(volume.electrons):
-        return
-    log.warning(
-        "%s: %.4f electrons, not a whole number: a window of the cell or molecule, a step that "
-        "does not divide the cell, too coarse a grid, or no density?",
-        label,
-        volume.electrons,
-    )
+        text = f"{outside} of {len(volume.atoms)} atoms lie outside the box of the grid: "
+        findings.append(Finding("doubt", f"{text}a window of a molecule? {why}"))
+    return volume, findings
 
 
 def atoms_outside(volume: Volumetric) -> int:
@@ -60,24 +41,19 @@ def atoms_outside(volume: Volumetric) -> int:
     return int(np.any((fractions < -1e-6) | (fractions > 1 + 1e-6), axis=0).sum())
 
 
-def _without_repeated_planes(volume: Volumetric, label: str) -> Volumetric:
+def _without_repeated_planes(volume: Volumetric) -> tuple[Volumetric, list[Finding]]:
     axes = [axis for axis in range(3) if _repeats(volume.density, axis)]
     if not axes:
-        return volume
+        return volume, []
     cut = _cut(volume, axes)
     # By symmetry planes are equal too: then the integral tells, a whole number of electrons.
     mirrored = all(_is_mirrored(volume.density, axis) for axis in axes)
-    if mirrored and _from_whole(cut.electrons) > 0.2 * _from_whole(volume.electrons):
-        return volume
-    log.warning(
-        "%s: the last planes along %s repeat the first and are left out "
-        "(%.6f electrons; %.6f with them)",
-        label,
-        ", ".join("xyz"[axis] for axis in axes),
-        cut.electrons,
-        volume.electrons,
-    )
-    return cut
+    if mirrored and from_whole(cut.electrons) > 0.2 * from_whole(volume.electrons):
+        return volume, []
+    names = ", ".join("xyz"[axis] for axis in axes)
+    text = f"the last planes along {names} repeat the first and are left out "
+    text += f"({cut.electrons:.6f} electrons; {volume.electrons:.6f} with them)"
+    return cut, [Finding("doubt", text)]
 
 
 def _repeats(density: np.ndarray, axis: int) -> bool:
@@ -101,8 +77,11 @@ def _cut(volume: Volumetric, axes: list[int]) -> Volumetric:
     atoms = volume.atoms.copy()
     ratio = np.array(density.shape) / volume.density.shape
     atoms.set_cell(atoms.cell.array * ratio[:, None])
-    return replace(volume, atoms=atoms, density=density)
+    spin = volume.spin_density
+    spin = None if spin is None else spin[keep]
+    return replace(volume, atoms=atoms, density=density, spin_density=spin)
 
 
-def _from_whole(electrons: float) -> float:
+def from_whole(electrons: float) -> float:
+    """Distance from the nearest whole number."""
     return abs(electrons - round(electrons))

@@ -62,7 +62,8 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
             count = values.shape[axis]
             vectors[axis] *= count / (count - 1)
     atoms = make_atoms(path, species, positions - origin, vectors, np.arange(3) < periods)
-    return [Volumetric(atoms, values * UNITS[unit or "e/bohr3"], origin=origin)]
+    density = values * UNITS[unit or "e/bohr3"]
+    return [Volumetric(atoms, density, origin=origin, unit_varies=True)]
 
 
 def _periods(path: Path, lines: list[str], words: list[str]) -> int:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdensity_tf.formats import FileOptions, Grid, file_format, write_volumetric
+from deepdensity_tf.formats.findings import report
+from deepdensity_tf.formats.integral import examine_prediction
 from deepdensity_tf.formats.qe_save import write_save
-from deepdensity_tf.infer.grids import GridOptions, choose_grid
+from deepdensity_tf.infer.grids import GridOptions
 from deepdensity_tf.infer.structures import StructureFrame
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -87,6 +89,7 @@ class Prediction:
 def predict(
     model: DeepDensity,
     structure: StructureFrame,
+    grid: Grid,
     options: PredictOptions,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prediction:
@@ -98,24 +101,25 @@ def predict(
         Frozen model.
     structure : StructureFrame
         Atoms.
+    grid : Grid
+        Where (see `infer.grids.choose_grid`).
     options : PredictOptions
-        Grid and quantities.
+        Quantities.
     progress : callable, optional
         Called with the points done and the points in all, while the density is computed.
 
     Raises
     ------
     InputError
-        An element the model does not know, a grid that contradicts the structure, no spin in the
-        model, no electrons to rescale.
+        An element the model does not know, no spin in the model, no electrons to rescale.
     """
     atoms = structure.atoms
-    grid = choose_grid(structure, options.grid)
     atype = model.atype_of(atoms.get_chemical_symbols())
     pbc = bool(atoms.pbc.any())
     frame = (atoms.positions - grid.origin, grid.cell, atype, grid.shape, pbc)
     values = {"density": model.eval_grid(*frame, progress=progress)}
     electrons = float(values["density"].sum() * grid.volume_element)
+    report(examine_prediction(electrons, atoms, _valences(model, atype)), structure.label)
     scale = _scale(electrons, options.electrons)
     values["density"] *= scale
     if options.spin:
@@ -131,6 +135,12 @@ def predict(
         box = grid.cell if pbc else None
         occupancies = model.eval_augmentation(atoms.positions, box, atype)
     return Prediction(on_grid, grid, electrons, values, occupancies)
+
+
+def _valences(model: DeepDensity, atype: np.ndarray) -> float | None:
+    """Electrons of the training's elements, where the model knows them."""
+    valence = model.training_script["model"].get("electrons")
+    return float(np.sum(np.take(valence, atype))) if valence else None
 
 
 def _scale(found: float, wanted: float | None) -> float:

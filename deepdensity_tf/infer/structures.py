@@ -12,6 +12,11 @@ import numpy as np
 
 from deepdensity_tf.data.layout import may_hold_systems
 from deepdensity_tf.data.selection import select_frames
+from deepdensity_tf.formats.base import make_atoms
+from deepdensity_tf.formats.examine import examine_atoms, is_too_small
+from deepdensity_tf.formats.findings import report
+from deepdensity_tf.formats.structure_text import examine_file
+from deepdensity_tf.infer.structure_files import file_frames
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +26,6 @@ log = logging.getLogger(__name__)
 
 _FLAT = 1e-9  # Å^3
 TAKEN_AS_PERIODIC = "%s: is periodic along some cell vectors, taken so along all"
-_BAD_INDEX = (IndexError, StopIteration, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,13 @@ class StructureFrame:
     label: str
 
 
-def read_structures(path: str, frames: str = ":", nopbc: bool = False) -> Iterator[StructureFrame]:
+def read_structures(
+    path: str,
+    frames: str = ":",
+    nopbc: bool = False,
+    force: bool = False,
+    examine: bool = True,
+) -> Iterator[StructureFrame]:
     """Read frames one after the other; memory holds one where ASE's reader of the format streams.
 
     Parameters
@@ -58,6 +68,10 @@ def read_structures(path: str, frames: str = ":", nopbc: bool = False) -> Iterat
         Slice such as ':', '100::10' or '-1'; they come in the order of the file.
     nopbc : bool
         Drop the periodicity the file states.
+    force : bool
+        Warn of what is odd (see `formats.findings`) instead of refusing it.
+    examine : bool
+        False if that has been done before.
 
     Yields
     ------
@@ -67,29 +81,37 @@ def read_structures(path: str, frames: str = ":", nopbc: bool = False) -> Iterat
     ------
     InputError
         Missing or unreadable file, no such frame, no atoms, cell vectors missing in a periodic
-        structure.
+        structure; a structure that is odd.
     """
+    if examine and Path(path).is_file():
+        report(examine_file(path), path, force)
     if may_hold_systems(path):
         found = _system_frames(path, frames)
     else:
-        found = ((index, atoms, None) for index, atoms in _file_frames(path, frames))
+        found = ((index, atoms, None) for index, atoms in file_frames(path, frames))
     partly_periodic = False
     for index, atoms, shape in found:
         label = f"{path} frame {index}"
         if nopbc:
             atoms.pbc = False
+            if is_too_small(atoms):  # no window on a molecule either: a box around it is
+                atoms.cell = None
         check_structure(atoms, label)
         if is_partly_periodic(atoms):
             if not partly_periodic:
                 log.warning(TAKEN_AS_PERIODIC, label)
             partly_periodic = True
             atoms.pbc = True
+        if examine:
+            report(examine_atoms(atoms), label, force)
         yield StructureFrame(index, atoms, shape, label)
 
 
-def read_structure(path: str, index: int = 0, nopbc: bool = False) -> StructureFrame:
+def read_structure(
+    path: str, index: int = 0, nopbc: bool = False, force: bool = False
+) -> StructureFrame:
     """The one frame `index`; see `read_structures`."""
-    return next(read_structures(path, str(index), nopbc))
+    return next(read_structures(path, str(index), nopbc, force))
 
 
 def is_partly_periodic(atoms: Atoms) -> bool:
@@ -112,58 +134,7 @@ def check_structure(atoms: Atoms, label: str) -> None:
         raise InputError(f"{label}: the cell has no volume, expected three independent vectors")
 
 
-def _file_frames(path: str, frames: str) -> Iterator[tuple[int, Atoms]]:
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file, expected a structure or a density system")
-    if Path(path).name.upper().startswith(("CHG", "AECCAR")):
-        # ASE's reader of structures stumbles over the density that follows.
-        yield from _chgcar_frames(path, frames)
-        return
-    chosen = _chosen(path, frames)
-    number = -1
-    for number, atoms in zip(chosen, _iread(path, chosen), strict=False):
-        yield number, atoms
-    if number < 0:
-        raise InputError(f"{path}: has no frame {frames}, or is not a structure file")
-
-
-def _chosen(path: str, frames: str) -> range:
-    """Rising frame numbers; the file is read through only if they count from its end."""
-    endless = 1 << 60
-    if "-" not in frames:
-        return select_frames(frames, endless, path)
-    nframes = sum(1 for _ in _iread(path, range(endless)))
-    chosen = select_frames(frames, nframes, path)
-    return chosen if chosen.step > 0 else chosen[::-1]
-
-
-def _iread(path: str, chosen: range) -> Iterator[Atoms]:
-    import ase.io
-
-    index = slice(chosen.start, chosen.stop, chosen.step)
-    try:
-        # parallel: ASE would send the frames of the first MPI rank to all.
-        yield from ase.io.iread(path, index=index, parallel=False, do_not_split_by_at_sign=True)
-    except _BAD_INDEX:
-        raise InputError(
-            f"{path}: has no frame {chosen.start}, or is not a structure file"
-        ) from None
-    except Exception as error:  # ASE's readers raise whatever their parsing stumbles over.
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise InputError(f"{path}: ASE cannot read it as a structure ({reason})") from None
-
-
-def _chgcar_frames(path: str, frames: str) -> Iterator[tuple[int, Atoms]]:
-    from deepdensity_tf.formats import read_density
-
-    densities = read_density(path)
-    for number in sorted(select_frames(frames, len(densities), path)):
-        yield number, densities[number].atoms
-
-
 def _system_frames(path: str, frames: str):
-    from ase import Atoms
-
     from deepdensity_tf.data.system import find_systems
 
     systems = find_systems([path])
@@ -173,5 +144,5 @@ def _system_frames(path: str, frames: str):
     for number in sorted(select_frames(frames, system.nframes, path)):
         frame = system.frame(number)
         symbols = [system.type_map[atype] for atype in frame.atype]
-        atoms = Atoms(symbols, frame.coord, cell=frame.box, pbc=frame.pbc)
+        atoms = make_atoms(Path(path), symbols, frame.coord, frame.box, frame.pbc)
         yield number, atoms, frame.grid_shape

@@ -53,7 +53,7 @@ class Run:
     model_file : str
         Its file.
     frames : callable
-        Returns a fresh iterator over the chosen frames.
+        Returns a fresh iterator over the chosen frames, examined if its argument is true.
     options : PredictOptions
         What is computed.
     outputs : sequence of str
@@ -62,7 +62,7 @@ class Run:
 
     model: DeepDensity
     model_file: str
-    frames: Callable[[], Iterator[StructureFrame]]
+    frames: Callable[[bool], Iterator[StructureFrame]]
     options: PredictOptions
     outputs: Sequence[str]
 
@@ -105,7 +105,7 @@ def predict_trajectory(run: Run, world: World, overwrite: bool = False) -> int:
         world.aborting(),
         track(len(todo) if world.rank == 0 else 0, "predicting", "frames") as advance,
     ):
-        for done, structure in enumerate(_only(run.frames(), mine)):
+        for done, structure in enumerate(_only(run.frames(False), mine)):
             _predict_frame(run, structure)
             # The others are as far as this process.
             advance(min(world.size, len(todo) - done * world.size))
@@ -114,7 +114,8 @@ def predict_trajectory(run: Run, world: World, overwrite: bool = False) -> int:
 
 
 def _predict_frame(run: Run, structure: StructureFrame) -> None:
-    prediction = predict(run.model, structure, run.options)
+    grid = choose_grid(structure, run.options.grid)
+    prediction = predict(run.model, structure, grid, run.options)
     for quantity, path in run.files(structure.index):
         if not path.exists():
             write_prediction(prediction, quantity, path, run.options.files)
@@ -157,7 +158,7 @@ def _read_through(run: Run) -> dict[int, str]:
     if run.options.spin and not run.model.has_spin:
         raise InputError(f"{run.model_file}: was trained without spin")
     digests: dict[int, str] = {}
-    for structure in run.frames():
+    for structure in run.frames(True):
         try:
             run.model.atype_of(structure.atoms.get_chemical_symbols())
             grid = choose_grid(structure, run.options.grid)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepdensity_tf.formats.qe_kinds import is_input
 from deepdensity_tf.formats.qe_save import PlaneWaves, fft_grid, g_vectors, write_save
 from deepdensity_tf.utils.errors import InputError
 
@@ -26,7 +27,7 @@ def pwscf_settings(path: str | Path) -> PlaneWaves | None:
     from ase.io.espresso import read_fortran_namelist
 
     path = Path(path)
-    if not path.is_file() or not _is_pwscf_input(path):
+    if not path.is_file() or not is_input(path):
         return None
     with open(path, encoding="utf-8", errors="replace") as stream:
         namelists, cards = read_fortran_namelist(stream)
@@ -58,12 +59,6 @@ def plane_waves(
             "density (Ry; 4 ecutwfc unless the input of pw.x says otherwise)"
         )
     return replace(settings, hdf5=hdf5)
-
-
-def _is_pwscf_input(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        head = stream.read(100_000).lower()
-    return b"&system" in head and b"atomic_positions" in head
 
 
 def predict_save(path: str | Path, model: DeepDensity, atoms: Atoms, waves: PlaneWaves) -> None:

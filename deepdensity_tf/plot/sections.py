@@ -75,7 +75,7 @@ def central_index(structure: Structure, axis: int) -> int:
     from ase.data import atomic_masses, atomic_numbers
 
     fractions = structure.fractional()[:, axis]
-    masses = [atomic_masses[atomic_numbers[symbol]] for symbol in structure.symbols]
+    masses = [atomic_masses[atomic_numbers.get(symbol, 0)] for symbol in structure.symbols]
     centre = np.average(fractions, weights=masses)
     nearest = fractions[np.abs(fractions - centre).argmin()]
     npoints = structure.grid.shape[axis]

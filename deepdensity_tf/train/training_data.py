@@ -105,12 +105,12 @@ def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[
             if model["spin"]:
                 _expect_spin(system)
         faults = known_faults(path, [system.files for system in found])
-        if faults:
+        if faults and not section["force"]:
             _refuse_faulty(chosen[len(systems) :], faults)
-        examined = examined and faults is not None
+        examined = examined and faults == []
         systems += found
         owner += [entry] * len(found)
-    frames = FrameList(systems, chosen, checked=examined)
+    frames = FrameList(systems, chosen, checked=examined, force=section["force"])
     _tell(frames, key, examined)
     if not examined and len(frames) <= _FEW_FRAMES and frames.npoints.sum() <= _FEW_POINTS:
         frames.check()

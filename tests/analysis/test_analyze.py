@@ -173,7 +173,7 @@ def test_hirshfeld_of_a_superposition(analyze, cube, tmp_path):
     ],
 )
 def test_refused(analyze, cube, arguments, message):
-    write_volumetric("other.cube", ATOMS, np.ones((4, 4, 4)), ORIGIN)
+    write_volumetric("other.cube", ATOMS, np.full((4, 4, 4), 0.02), ORIGIN)
     code, out, err, report = analyze(*arguments)
     assert code == 2 and message in err and err.count("error:") == 1
     assert out == "" and report is None

@@ -855,7 +855,12 @@ def _structures() -> list[Case]:
             "predict",
             "mol.xyz frame 0: holds NaN",
         ),
-        ("atoms at one place", text("mol.xyz", far), "predict", "two atoms at one place"),
+        (
+            "atoms at one place",
+            text("mol.xyz", far),
+            "predict",
+            "coord has atoms 0 and 1 0 Å apart",
+        ),
         ("words as positions", text("mol.xyz", "1\n\nC a b c\n"), "predict", "mol.xyz: ASE cannot"),
         ("no such frame", nothing, f"{COMMANDS['predict']} -f 3", "mol.xyz: has no frame 3"),
         (
@@ -865,7 +870,7 @@ def _structures() -> list[Case]:
             "h2.save: found no",
         ),
         ("no such frame of a system", nothing, f"{COMMANDS['frame']} -f 9", "frame 9 asked for"),
-        ("cut POSCAR", line("crystal.vasp", 3, "0.3 4.2"), "crystal", "crystal.vasp: ASE cannot"),
+        ("cut POSCAR", line("crystal.vasp", 3, "0.3 4.2"), "crystal", "not a valid POSCAR header"),
         ("flat POSCAR", line("crystal.vasp", 4, "0 0 0"), "crystal", "crystal.vasp frame 0: "),
         ("parallel cell", line("crystal.vasp", 3, "8 0 0"), "crystal", "crystal.vasp frame 0: "),
         ("model as structure", nothing, f"predict {model} frozen_model.pb", "frozen_model.pb: ASE"),

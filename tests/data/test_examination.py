@@ -1,12 +1,22 @@
 """dd-tf data: what it finds, and what training makes of it."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
 
-from deepdensity_tf.data.examination import FrameFacts, formula, known_faults, summarise
+from deepdensity_tf.data.checks import examine_frame
+from deepdensity_tf.data.examination import (
+    FrameFacts,
+    formula,
+    frame_facts,
+    known_faults,
+    summarise,
+)
+from deepdensity_tf.data.frames import FrameList
 from deepdensity_tf.data.system import find_systems
+from deepdensity_tf.formats import BOHR
 from deepdensity_tf.main import main
 from tests.conftest import write_small_system
 from tests.data.test_layouts import make_mixed
@@ -62,7 +72,7 @@ def test_grid_that_does_not_fit_is_a_faulty_frame(small_system, capsys):
     assert "frame 2 has grid 15 x 16 x 16" in capsys.readouterr().out
 
 
-def test_training_uses_what_was_found(small_system, small_input, monkeypatch):
+def test_training_uses_what_was_found(small_system, small_input, monkeypatch, caplog):
     from deepdensity_tf.data import frames
     from deepdensity_tf.schema import complete_input
     from deepdensity_tf.train.training_data import TrainingData
@@ -82,8 +92,30 @@ def test_training_uses_what_was_found(small_system, small_input, monkeypatch):
     main(["data", str(small_system)])
     with pytest.raises(InputError, match="frame 3: density integrates .* by dd-tf data"):
         TrainingData(complete_input(small_input), find_workers())
+    monkeypatch.undo()
+    forced = copy.deepcopy(small_input)
+    forced["training"]["training_data"]["force"] = True
+    TrainingData(complete_input(forced), find_workers())
+    assert "frame 3: density integrates" in caplog.text
     small_input["training"]["training_data"]["frames"] = ":3"
     TrainingData(complete_input(small_input), find_workers())
+
+
+def test_electrons_in_another_unit_are_doubted(small_system, caplog):
+    path = small_system / "set.000/density.npy"
+    (system,) = find_systems(str(small_system))
+    FrameList([system], [range(6)]).check()
+    assert not caplog.records
+    np.save(path, np.load(path) * BOHR**3)
+    (system,) = find_systems(str(small_system))
+    (doubt,) = examine_frame(system.frame(0), system.type_map)
+    assert "electrons for 3 atoms; is the density in e/bohr3 (1 electron/bohr^3" in doubt.message
+    (doubt,) = examine_frame(system.frame(0), ["HW", "X", "EP"])
+    assert "types HW X are no elements" in doubt.message
+    (doubt,) = examine_frame(system.frame(0), system.type_map)
+    assert frame_facts(system.frame(0), system.type_map).doubts == (doubt.message,)
+    FrameList([system], [range(6)]).check()
+    assert len(caplog.records) == 1 and doubt.message in caplog.text
 
 
 def fact(label="f", electrons=None, spacing=0.2, closest=1.0, **counts):

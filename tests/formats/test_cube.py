@@ -11,6 +11,7 @@ from deepdensity_tf.data.bulk import convert
 from deepdensity_tf.data.conversion import ConvertOptions
 from deepdensity_tf.formats import read_density
 from deepdensity_tf.formats.base import BOHR
+from deepdensity_tf.formats.integral import examined
 from deepdensity_tf.formats.windows import as_cell
 from deepdensity_tf.infer.grids import grid_of_file
 from deepdensity_tf.main import main
@@ -144,24 +145,25 @@ def test_charges_that_are_all_zero_are_usual(tmp_path, caplog):
 
 def test_header_in_angstrom_is_suspected(tmp_path, caplog):
     rows = [(z, float(z), *x) for z, x in zip(ATOMS.numbers, ATOMS.positions, strict=True)]
-    read(tmp_path, cube(atoms=rows, step=EDGE / COUNT))
-    assert "atoms 1 and 2 (O-H) are 0.48 Å apart; is the header in Å" in caplog.text
+    examined(read(tmp_path, cube(atoms=rows, step=EDGE / COUNT)), "a.cube", pbc=True)
+    assert "a.cube: atoms O0 and H1 are 0.48 Å apart, a bond has about" in caplog.text
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("shift", [0.0, 2.1, 1.0])
-def test_repeated_planes_are_cut(tmp_path, caplog, shift):
+def test_repeated_planes_are_cut(tmp_path, shift):
     """N + 1 points, also where the density is large at the border."""
     counts = (COUNT + 1,) * 3
     found = read(tmp_path, cube(values_of(np.full(3, shift), counts), counts))
-    cut = as_cell(found, "a.cube", pbc=True)
+    cut, findings = as_cell(found, pbc=True)
     assert cut.density.shape == (COUNT,) * 3
     assert cut.electrons == pytest.approx(7.0, abs=1e-4)
     np.testing.assert_allclose(cut.atoms.cell.array, ATOMS.cell.array, atol=1e-9)
-    assert "the last planes along x, y, z repeat the first" in caplog.text
-    assert as_cell(found, "a.cube", pbc=False) is found
+    assert "the last planes along x, y, z repeat the first" in findings[0].message
+    assert as_cell(found, pbc=False)[0] is found
 
 
-def test_planes_equal_by_symmetry_stay(tmp_path, caplog):
+def test_planes_equal_by_symmetry_stay(tmp_path):
     """Points half a step off a mirror plane: the integral tells that nothing is repeated."""
     step = EDGE / COUNT
     axis = (np.arange(COUNT) + 0.5) * step - EDGE / 2
@@ -169,8 +171,7 @@ def test_planes_equal_by_symmetry_stay(tmp_path, caplog):
     values = np.exp(-squares.sum(0)).ravel()
     values *= 7 / values.sum() / (step / BOHR) ** 3
     found = read(tmp_path, cube(values))
-    assert as_cell(found, "a.cube", pbc=True) is found
-    assert not caplog.records
+    assert as_cell(found, pbc=True) == (found, [])
 
 
 def test_cut_where_symmetry_and_repetition_meet(tmp_path):
@@ -180,7 +181,7 @@ def test_cut_where_symmetry_and_repetition_meet(tmp_path):
     squares = np.stack(np.meshgrid(axis, axis, axis, indexing="ij")) ** 2
     values = np.exp(-squares.sum(0))
     values *= 7 / values[:-1, :-1, :-1].sum() / (step / BOHR) ** 3
-    cut = as_cell(read(tmp_path, cube(values.ravel(), counts)), "a.cube", pbc=True)
+    cut = as_cell(read(tmp_path, cube(values.ravel(), counts)), pbc=True)[0]
     assert cut.electrons == pytest.approx(7.0, abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Any density, cell and origin comes back from every format that we write, by us and by ASE."""
+"""Any density, cell, origin comes back from every format that we write, by us, ASE, pymatgen."""
 
 import tempfile
 from pathlib import Path
@@ -93,6 +93,29 @@ def test_read_by_ase(subject):
     else:
         ends = np.array(atoms.cell) * ((np.array(density.shape) - 1) / density.shape)[:, None]
         np.testing.assert_allclose(vectors, ends, rtol=0, atol=1e-11)
+
+
+@settings(max_examples=10, deadline=None)
+@given(subject=subjects())
+def test_read_by_pymatgen(subject):
+    from pymatgen.io.common import VolumetricData
+    from pymatgen.io.vasp import Chgcar
+
+    atoms, density, origin = subject
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("rho.cube", "CHGCAR"):
+            write_volumetric(Path(folder) / name, atoms, density, origin)
+        cube = VolumetricData.from_cube(Path(folder) / "rho.cube")
+        chgcar = Chgcar.from_file(Path(folder) / "CHGCAR")
+    np.testing.assert_allclose(cube.data["total"] / BOHR**3, density, rtol=1e-10, atol=0)
+    volume = chgcar.structure.volume
+    np.testing.assert_allclose(chgcar.data["total"] / volume, density, rtol=1e-10, atol=0)
+    for found in (cube.structure, chgcar.structure):
+        # pymatgen's bohr is SciPy's: CODATA 2022, 2e-10 relative off.
+        np.testing.assert_allclose(found.lattice.matrix, atoms.cell.array, rtol=1e-9, atol=1e-9)
+        assert [site.specie.Z for site in found] == atoms.numbers.tolist()
+        apart = found.frac_coords - np.linalg.solve(atoms.cell.T, (atoms.positions - origin).T).T
+        np.testing.assert_allclose(apart, np.round(apart), rtol=0, atol=1e-8)
 
 
 ATOMS = ase.Atoms("OH", [[1.0, 1, 1], [1.9, 1, 1]], cell=[3.0, 4, 5], pbc=True)

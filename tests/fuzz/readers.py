@@ -31,6 +31,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 _WORDS = (b"nan", b"inf", b"-1", b"0", b"1e308", b"-1e-308", b"99999999999", b"2147483648", b"\xff")
 _WORDS += (b"", b" ", b"\n", b"\0" * 9, b"{", b"[" * 2000, b"1" * 400)
 _MEMORY = 16 * 2**30
+_STRUCTURES: dict[str, dict] = {
+    "a.cif": {},
+    "a.pdb": {},
+    "a.extxyz": {},
+    "scf.in": {"format": "espresso-in", "pseudopotentials": {"C": "C.UPF", "H": "H.UPF"}},
+}
+_DUMP = """ITEM: TIMESTEP
+0
+ITEM: NUMBER OF ATOMS
+2
+ITEM: BOX BOUNDS pp pp pp
+0 9
+0 9
+0 9
+ITEM: ATOMS id element x y z
+1 C 0 0 0
+2 H 0 0 1.1
+"""
 
 
 @dataclass(frozen=True)
@@ -45,14 +63,22 @@ def targets() -> dict[str, Target]:
     """All kinds."""
     from deepdensity_tf.data.system import DensitySystem
     from deepdensity_tf.formats import read_density
+    from deepdensity_tf.formats.integral import examined
     from deepdensity_tf.infer.deep_density import DeepDensity
-    from deepdensity_tf.infer.structures import read_structure
+    from deepdensity_tf.infer.structures import read_structures
     from deepdensity_tf.plot.pictures import read_lcurve
     from deepdensity_tf.schema import complete_input, read_input
     from deepdensity_tf.train.checkpoint import read_checkpoint_input
 
     def density(name: str) -> Callable[[Path], object]:
-        return lambda folder: read_density(folder / name)
+        def read(folder: Path) -> None:
+            for volume in read_density(folder / name):
+                examined(volume, name, pbc=bool(volume.atoms.pbc.any()))
+
+        return read
+
+    def structure(name: str) -> Target:
+        return Target(name, lambda folder: list(read_structures(str(folder / name))))
 
     def system(folder: Path) -> None:
         DensitySystem(folder / "data", ["C", "H"]).check()
@@ -73,9 +99,11 @@ def targets() -> dict[str, Target]:
             "model.ckpt/input.json", lambda folder: read_checkpoint_input(folder / "model.ckpt")
         ),
         "lcurve": Target("lcurve.out", lambda folder: read_lcurve(folder / "lcurve.out")),
-        "structure": Target(
-            "crystal.vasp", lambda folder: read_structure(str(folder / "crystal.vasp"))
-        ),
+        "xsf": Target("rho.xsf", density("rho.xsf")),
+        **{
+            f"structure {name}": structure(name)
+            for name in ("crystal.vasp", "md.dump", *_STRUCTURES)
+        },
         "model": Target("frozen_model.pb", lambda folder: DeepDensity(folder / "frozen_model.pb")),
     }
     names = [f"set.000/{name}.npy" for name in ("coord", "box", "grid_shape", "density")]
@@ -88,14 +116,21 @@ def make_seeds(folder: Path) -> None:
     """Good files, small so that damage hits what matters."""
     import json
 
+    import ase.io
     import numpy as np
     import yaml
 
+    from deepdensity_tf.formats import read_density, write_volumetric
     from tests.bad_input.good import make_good
 
     make_good(folder)
     data = json.loads((folder / "input.json").read_text())
     (folder / "input.yaml").write_text(yaml.safe_dump(data))
+    for name, options in _STRUCTURES.items():
+        ase.io.write(folder / name, ase.io.read(folder / "crystal.vasp"), **options)
+    (folder / "md.dump").write_text(_DUMP)
+    volume = read_density(folder / "rho.cube")[0]
+    write_volumetric(folder / "rho.xsf", volume.atoms, volume.density)
     part = folder / "data/set.000"
     np.save(part / "grid_shape.npy", np.full((2, 3), 4, dtype=np.int32))
     np.save(part / "density.npy", np.full((2, 64), 0.03, dtype=np.float32))

@@ -1,0 +1,156 @@
+"""What is odd about a structure: one examination for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from deepdensity_tf.formats.findings import Finding
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+CLOSEST = 0.1  # Å
+# Of the sum of the covalent radii: N2 has 0.77, the least there is; lengths in Å taken as bohr make
+# at most 0.63 (H2) of it.
+_SHORT_BOND = 0.65
+_LEAST_VOLUME = 1.0  # Å^3 an atom; hydrogen at 500 GPa has 1.4
+
+
+class Pair(NamedTuple):
+    """Two atoms near each other."""
+
+    distance: float  # Å; infinite if there are none
+    first: int
+    second: int
+    image: bool  # the second is a periodic image
+
+    def named(self, symbols: Sequence[str] | None = None) -> str:
+        """The two atoms, by their numbers in the file."""
+        one, two = (f"{symbols[i] if symbols else ''}{i}" for i in (self.first, self.second))
+        image = "a periodic image of " if self.image else ""
+        return f"atoms {one} and {image}{two}"
+
+
+def closest_pair(coord: np.ndarray, cell: np.ndarray, pbc: bool, radii: float | np.ndarray) -> Pair:
+    """The two atoms that are closest measured by the sum of their radii, images included.
+
+    Parameters
+    ----------
+    coord, cell : ndarray
+        (natoms, 3) and (3, 3), Å.
+    pbc : bool
+        Whether there are periodic images.
+    radii : float or ndarray
+        (natoms,), Å; pairs beyond the sum of theirs are not found.
+    """
+    radii = np.broadcast_to(radii, len(coord))
+    if len(coord) < 40 and not pbc:  # all pairs: a tenth of the time of ASE's cells
+        first, second = np.triu_indices(len(coord), 1)
+        distance = np.linalg.norm(coord[first] - coord[second], axis=-1)
+        shift = np.zeros((len(first), 3))
+    else:
+        from ase import Atoms
+        from ase.neighborlist import neighbor_list
+
+        atoms = Atoms(numbers=np.ones(len(coord)), positions=coord, cell=cell, pbc=pbc)
+        first, second, distance, shift = neighbor_list("ijdS", atoms, radii)
+    nearness = distance / (radii[first] + radii[second])
+    if nearness.min(initial=np.inf) > 1:
+        return Pair(np.inf, 0, 0, False)
+    worst = int(np.argmin(nearness))
+    image = bool(shift[worst].any())
+    return Pair(float(distance[worst]), int(first[worst]), int(second[worst]), image)
+
+
+def examine_distances(coord: np.ndarray, cell: np.ndarray, pbc: bool) -> list[Finding]:
+    """Atoms on top of each other; see `closest_pair`."""
+    pair = closest_pair(coord, cell, pbc, CLOSEST / 2)
+    if pair.distance >= CLOSEST:
+        return []
+    text = f"coord has {pair.named()} {pair.distance:.3g} Å apart, expected at least {CLOSEST} Å"
+    return [Finding("fault", text)]
+
+
+def examine_bonds(atoms: Atoms) -> list[Finding]:
+    """Atoms closer than any bond: lengths in another unit, alternate locations."""
+    from ase.data import covalent_radii
+
+    radii = _SHORT_BOND * covalent_radii[atoms.numbers]
+    pbc = bool(atoms.pbc.any())
+    pair = closest_pair(atoms.positions, atoms.cell.array, pbc, radii)
+    if not np.isfinite(pair.distance):
+        return []
+    bond = covalent_radii[atoms.numbers[[pair.first, pair.second]]].sum()
+    return [
+        Finding(
+            "doubt",
+            f"{pair.named(atoms.get_chemical_symbols())} are {pair.distance:.2f} Å apart, a bond "
+            f"has about {bond:.2f} Å; are the lengths in another unit? (Å taken as bohr: in a cube "
+            "file negative numbers of voxels say Å)",
+        )
+    ]
+
+
+def examine_atoms(atoms: Atoms) -> list[Finding]:
+    """Elements, occupancy, distances and the cell of a structure that a file holds."""
+    if not len(atoms):
+        return [Finding("final", "has no atoms, expected at least one")]
+    findings = _examine_elements(atoms) + _examine_occupancy(atoms)
+    pbc = bool(atoms.pbc.any())
+    if pbc:
+        findings += _examine_cell(atoms)
+    close = examine_distances(atoms.positions, atoms.cell.array, pbc)
+    return findings + (close or examine_bonds(atoms))
+
+
+def _examine_elements(atoms: Atoms) -> list[Finding]:
+    unknown = np.flatnonzero(atoms.numbers == 0)
+    if not len(unknown):
+        return []
+    return [
+        Finding(
+            "final",
+            f"atom {unknown[0]} is of no element (X, Z = 0; {len(unknown)} in all): a ghost or "
+            "dummy atom; remove them from the file",
+        )
+    ]
+
+
+def _examine_occupancy(atoms: Atoms) -> list[Finding]:
+    partial = []
+    sites = atoms.info.get("occupancy") or {}  # of CIF files: element -> share, by site
+    for site in sites.values():
+        if len(site) > 1 or any(share < 0.999 for share in site.values()):
+            partial.append(" ".join(f"{name} {share:g}" for name, share in site.items()))
+    share = np.asarray(atoms.arrays.get("occupancy", []), dtype=float)  # of PDB files
+    for atom in np.flatnonzero((share > 0) & (share < 0.999)):
+        partial.append(f"atom {atom} {share[atom]:g}")
+    if not partial:
+        return []
+    return [
+        Finding(
+            "fault",
+            f"has sites of partial occupancy or alternate locations ({partial[0]}; "
+            f"{len(partial)} in all), expected one atom at each; choose one of them",
+        )
+    ]
+
+
+def is_too_small(atoms: Atoms) -> bool:
+    """Whether the cell cannot hold the atoms, or is the one that means none in PDB files."""
+    return atoms.cell.volume < _LEAST_VOLUME * len(atoms) or _means_none(atoms)
+
+
+def _means_none(atoms: Atoms) -> bool:
+    return np.allclose(atoms.cell.array, np.eye(3))
+
+
+def _examine_cell(atoms: Atoms) -> list[Finding]:
+    if not is_too_small(atoms):
+        return []
+    why = "; 1 x 1 x 1 Å stands for 'no crystal' in PDB files" if _means_none(atoms) else ""
+    text = f"the cell of {atoms.cell.volume:.4g} Å^3 is too small for its {len(atoms)} atoms"
+    return [Finding("fault", f"{text}{why} (--nopbc: a molecule)")]

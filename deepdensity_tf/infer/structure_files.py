@@ -1,0 +1,113 @@
+"""Files of structures: read by ASE, or by us where ASE guesses."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepdensity_tf.data.selection import select_frames
+from deepdensity_tf.formats.base import read_text
+from deepdensity_tf.formats.files import plain_name
+from deepdensity_tf.formats.qe_kinds import is_input, named_by_element
+from deepdensity_tf.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_VASP_STARTS = ("CHG", "AECCAR", "PARCHG", "LOCPOT", "ELFCAR")
+_VASP_WORDS = ("POSCAR", "CONTCAR", "CENTCAR")
+_BAD_INDEX = (IndexError, StopIteration, AssertionError)
+
+
+def file_frames(path: str, frames: str) -> Iterator[tuple[int, Atoms]]:
+    """Number and structure of the chosen frames of a file, in its order.
+
+    Parameters
+    ----------
+    path : str
+        File of a density or, for ASE, of a structure.
+    frames : str
+        See `data.selection.select_frames`.
+
+    Raises
+    ------
+    InputError
+        No such file or frame; what the readers complain of.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file, expected a structure or a density system")
+    atoms = _read_by_us(Path(path))
+    if atoms is not None:
+        yield from ((k, atoms[k]) for k in sorted(select_frames(frames, len(atoms), path)))
+        return
+    chosen = _chosen(path, frames)
+    number = -1
+    for number, atoms in zip(chosen, _iread(path, chosen), strict=False):
+        yield number, atoms
+    if number < 0:
+        raise InputError(f"{path}: has no frame {frames}, or is not a structure file")
+
+
+def _chosen(path: str, frames: str) -> range:
+    """Rising frame numbers; the file is read through only if they count from its end."""
+    endless = 1 << 60
+    if "-" not in frames:
+        return select_frames(frames, endless, path)
+    nframes = sum(1 for _ in _iread(path, range(endless)))
+    chosen = select_frames(frames, nframes, path)
+    return chosen if chosen.step > 0 else chosen[::-1]
+
+
+def _iread(path: str, chosen: range) -> Iterator[Atoms]:
+    import ase.io
+
+    index = slice(chosen.start, chosen.stop, chosen.step)
+    try:
+        # parallel: ASE would send the frames of the first MPI rank to all.
+        yield from ase.io.iread(path, index=index, parallel=False, do_not_split_by_at_sign=True)
+    except _BAD_INDEX:
+        raise InputError(
+            f"{path}: has no frame {chosen.start}, or is not a structure file"
+        ) from None
+    except Exception as error:  # ASE's readers raise whatever their parsing stumbles over.
+        raise _unread(path, error) from None
+
+
+def _read_by_us(path: Path) -> list[Atoms] | None:
+    """Structures of formats in which ASE guesses elements or overlooks units; None: for ASE."""
+    from ase.io.formats import extension2format
+
+    from deepdensity_tf.formats import read_density
+    from deepdensity_tf.formats.vasp_header import read_structures
+
+    name = plain_name(path).upper()
+    vasp = name.startswith(_VASP_STARTS) or any(word in name for word in _VASP_WORDS)
+    if name.endswith((".VASP", ".POSCAR")) or (
+        vasp and Path(name).suffix[1:].lower() not in extension2format
+    ):
+        return read_structures(path)
+    if name.endswith((".CUBE", ".CUB")):
+        volumes = read_density(path, "cube")
+        for volume in volumes:
+            volume.atoms.positions += volume.origin
+        return [volume.atoms for volume in volumes]
+    if is_input(path):
+        return [_pwscf_structure(path)]
+    return None
+
+
+def _pwscf_structure(path: Path) -> Atoms:
+    from ase.io.espresso import read_espresso_in
+
+    text = io.StringIO(named_by_element(path, read_text(path)))
+    try:
+        return read_espresso_in(text)
+    except Exception as error:  # ASE's readers raise whatever their parsing stumbles over.
+        raise _unread(path, error) from None
+
+
+def _unread(path: str | Path, error: Exception) -> InputError:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return InputError(f"{path}: ASE cannot read it as a structure ({reason})")
