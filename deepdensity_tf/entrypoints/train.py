@@ -6,6 +6,10 @@ import argparse
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deepdensity_tf.train.pretrained import Pretrained
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +21,8 @@ def add_parser(subparsers) -> None:
         help="train a model",
         description="Train a model on systems with densities. Writes out.json (the input with all "
         "defaults), lcurve.out (learning curve) and the checkpoint folder model.ckpt.",
-        epilog="example:\n  dd-tf train input.json\n  dd-tf train input.json --restart",
+        epilog="examples:\n  dd-tf train input.json\n  dd-tf train input.json --restart\n"
+        "  dd-tf train input.json --finetune frozen_model.pb",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("input", nargs="?", help="training input, JSON or YAML")
@@ -26,8 +31,18 @@ def add_parser(subparsers) -> None:
         action="store_true",
         help="go on from the last checkpoint of training.save_ckpt",
     )
-    parser.add_argument(
-        "--init-model", metavar="FOLDER", help="start from the weights of another checkpoint folder"
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--init-model",
+        metavar="MODEL",
+        help="start from the weights of a checkpoint folder or frozen model; its elements may be "
+        "others, the baseline is fitted anew",
+    )
+    start.add_argument(
+        "--finetune",
+        metavar="MODEL",
+        help="the same with the model's own section model (of the input only type_map and "
+        "electrons count) and, unless the input says otherwise, a lower learning rate",
     )
     parser.add_argument(
         "--output", default="out.json", metavar="FILE", help="completed input (out.json)"
@@ -55,9 +70,37 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.input is None:
         raise InputError("dd-tf train: no input given, expected a file such as input.json")
-    config = complete_input(read_input(args.input), args.input)
+    from deepdensity_tf.train.pretrained import load_pretrained
+
+    data, pretrained = read_input(args.input), None
+    if args.restart:
+        data = _as_before(data, args)
+    elif args.finetune:
+        pretrained = load_pretrained(args.finetune)
+        data = pretrained.complete(data)
+    config = complete_input(data, args.input)
     _check_targets(config, args)
-    _train(config, args)
+    if args.init_model:
+        pretrained = load_pretrained(args.init_model)
+    _train(config, args, pretrained)
+
+
+def _as_before(data: dict, args: argparse.Namespace) -> dict:
+    """The input of a restart; what it leaves out of model and learning rate is as it was.
+
+    A fine-tuned model may differ from the input: its own section counts.
+    """
+    from deepdensity_tf.train.checkpoint import read_checkpoint_input
+
+    training = data.get("training")
+    if not (args.finetune or {"model", "learning_rate"} - set(data)) or type(training) is not dict:
+        return data
+    before, _ = read_checkpoint_input(training.get("save_ckpt", "model.ckpt"))
+    data = {key: before[key] for key in ("model", "learning_rate")} | data
+    if args.finetune:
+        data["model"] = before["model"]
+        data["learning_rate"] = {**before["learning_rate"], **data["learning_rate"]}
+    return data
 
 
 def _check_targets(config: dict, args: argparse.Namespace) -> None:
@@ -79,10 +122,10 @@ def _check_targets(config: dict, args: argparse.Namespace) -> None:
         raise InputError("--restart and --init-model: expected one of them")
 
 
-def _train(config: dict, args: argparse.Namespace) -> None:
+def _train(config: dict, args: argparse.Namespace, pretrained: Pretrained | None) -> None:
     import tensorflow as tf
 
-    from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState, load_state
+    from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
     from deepdensity_tf.train.trainer import Trainer
     from deepdensity_tf.train.training_data import TrainingData
     from deepdensity_tf.train.workers import find_workers
@@ -94,7 +137,7 @@ def _train(config: dict, args: argparse.Namespace) -> None:
     workers = find_workers()
     if not workers.chief:
         logging.getLogger("deepdensity_tf").setLevel(logging.WARNING)
-    data = TrainingData(config, workers)
+    data = TrainingData(config, workers, pretrained.elements_seen if pretrained else ())
     before = _checksum_before(config, folder, args.input) if args.restart else None
     if before not in (None, "unknown", data.checksum):
         log.warning("training_data: other frames than those of the checkpoints in %s", folder)
@@ -105,10 +148,12 @@ def _train(config: dict, args: argparse.Namespace) -> None:
     if args.restart:
         checkpoints.restore()
         log.info("going on from step %d", state.step)
-    elif args.init_model:
-        _copy_model(load_state(args.init_model), state, args.init_model)
+    elif pretrained:
+        pretrained.assign_to(state)
     try:
-        if state.step == 0 and not args.init_model:
+        if pretrained:
+            trainer.adapt()
+        elif state.step == 0:
             trainer.initialise()
         log.info("%d parameters", state.model.nparameters)
         if workers.chief:
@@ -134,20 +179,3 @@ def _checksum_before(config: dict, folder: Path, source: str) -> str:
             f"{source}: section model differs from that of {folder}; a restart needs the same model"
         )
     return checksum
-
-
-def _copy_model(source, target, name: str) -> None:
-    """Weights that would be frozen, and statistics, of `source` as the start of `target`."""
-    from deepdensity_tf.utils.errors import InputError
-
-    source.take_result()
-    pairs = list(zip(source.model.variables, target.model.variables, strict=False))
-    same = source.model.type_map == target.model.type_map
-    same = same and len(source.model.variables) == len(target.model.variables)
-    if not same or any(a.shape != b.shape for a, b in pairs):
-        raise InputError(f"{name}: its model differs from section model of the input")
-    for theirs, ours in pairs:
-        ours.assign(theirs)
-    variables = target.model.trainable_variables
-    for average, variable in zip(target.optimizer.average, variables, strict=True):
-        average.assign(variable)

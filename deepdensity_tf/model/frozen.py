@@ -24,12 +24,17 @@ from tensorflow.python.framework.convert_to_constants import (
 from deepdensity_tf import __version__
 from deepdensity_tf.model.density_model import AtomState, Batch, DensityModel
 from deepdensity_tf.model.ensemble import RADIUS, deviation, mean_state
+from deepdensity_tf.model.variables import variable_nodes
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.foreign_graph import graph_fault
 
 MODEL_VERSION = "1.0"
+VARIABLES = (
+    "model_attr/variables"  # which node holds which variable of the first model: to train on
+)
+_SEEN = "model_attr/elements_seen"
 
 # Pairs of a point and an atom that fit in memory at once: a net for each pair needs some kB;
 # without nets no pairs are held.
@@ -80,6 +85,8 @@ def freeze(
     function = traced.get_concrete_function(*inputs)
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
     graph_def.node.extend(constants(_attributes(models, script, data_checksum)))
+    nodes = {"seen": _SEEN, **variable_nodes(models[0], function)}
+    graph_def.node.extend(constants({VARIABLES: json.dumps(nodes)}))
     data = graph_def.SerializeToString(deterministic=True)
     fault = graph_fault(data)
     if fault:
@@ -210,7 +217,7 @@ def _attributes(models: Sequence[DensityModel], script: dict, data_checksum: str
         # (ntypes, nspline)
         "model_attr/baseline": np.mean([m.baseline.numpy()[:, 0] for m in models], axis=0),
         # (ntypes, 2), atoms and frames: what all members have seen
-        "model_attr/elements_seen": np.min([m.seen.numpy() for m in models], axis=0),
+        _SEEN: np.min([m.seen.numpy() for m in models], axis=0),
         "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_FUSED,
         "train_attr/training_script": json.dumps(script),
         "train_attr/data_checksum": data_checksum,

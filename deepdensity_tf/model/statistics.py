@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from deepdensity_tf.baseline import BASELINES
 from deepdensity_tf.data.sampler import Sample
-from deepdensity_tf.model.density_model import DensityModel
+from deepdensity_tf.model.density_model import Batch, DensityModel
 from deepdensity_tf.utils.ops import neighbor_list
 from deepdensity_tf.utils.scale import MomentTape, Scale
 
@@ -88,6 +88,26 @@ def fit_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample])
         log.warning(
             "statistics: few atoms of some elements (%s): expect larger errors", ", ".join(few)
         )
+
+
+def shift_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
+    """Fit to the baseline what the model as a whole leaves of frames (see above).
+
+    A model from elsewhere then has no systematic error of an element, and elements that are new
+    to it get their atomic densities; nets and scales stay.
+    """
+    size = len(model.type_map) * model.grid.nspline
+    equations = _NormalEquations(size, model.ndensity)
+    for index in range(count):
+        sample = draw(index)
+        batch = Batch(**{name: getattr(sample, name) for name in Batch._fields})
+        left = sample.density - model(batch).numpy()
+        equations.add(_spherical_design(model, sample), sample._replace(density=left))
+    config = model.config["baseline"]
+    baseline = BASELINES[config["type"]](config)
+    shift = baseline.fit(model.grid, equations.matrix, equations.right)
+    model.baseline.assign(model.baseline + shift)
+    log.info("baseline: fitted to what the model leaves of %d frames", count)
 
 
 class _NormalEquations:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from deepdensity_tf.data.frames import frames_of_all_elements, type_counts
 from deepdensity_tf.data.sampler import Sample, assemble
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch
-from deepdensity_tf.model.statistics import initialise_statistics
+from deepdensity_tf.model.statistics import initialise_statistics, shift_baseline
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.display import Display
 from deepdensity_tf.train.schedule import LearningRate
@@ -119,10 +120,27 @@ class Trainer:
 
     def initialise(self) -> None:
         """Statistics of a fresh model."""
+        self._state.model.seen.assign(self._seen())
+        initialise_statistics(self._state.model, *self._sample())
+
+    def adapt(self) -> None:
+        """The baseline of a model that was trained elsewhere."""
+        model = self._state.model
+        model.seen.assign(model.seen + self._seen())
+        shift_baseline(model, *self._sample())
+
+    def _seen(self) -> np.ndarray:
+        """(ntypes, 2) atoms and frames of each element in the data."""
+        counts = type_counts(self._data.frames)
+        return np.stack([counts.sum(0), (counts > 0).sum(0)], 1).astype(np.int64)
+
+    def _sample(self) -> tuple[int, Callable[[int], Sample]]:
+        """Frames that stand for the data: how many, and what gives them with points."""
         rng = np.random.default_rng([self._run["seed"], 2])
         frames = self._data.frames
-        counts = type_counts(frames)
-        chosen = frames_of_all_elements(counts, _STATISTICS_EACH, _STATISTICS_FRAMES, rng)
+        chosen = frames_of_all_elements(
+            type_counts(frames), _STATISTICS_EACH, _STATISTICS_FRAMES, rng
+        )
         chosen = rng.permutation(chosen)
         config = replace(self._data.sampling, numb_points=_STATISTICS_POINTS)
         seeds = rng.bit_generator.seed_seq.spawn(len(chosen))
@@ -130,9 +148,7 @@ class Trainer:
         def draw(index: int) -> Sample:
             return assemble([frames[chosen[index]]], config, [np.random.default_rng(seeds[index])])
 
-        model = self._state.model
-        model.seen.assign(np.stack([counts.sum(0), (counts > 0).sum(0)], 1))
-        initialise_statistics(model, len(chosen), draw)
+        return len(chosen), draw
 
     def run(self) -> None:
         """Train until numb_steps, max_time or SIGTERM; the last state is saved.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class TrainingData:
         The completed input; `model.augmentation` true is replaced by what the data hold.
     workers : Workers
         Who shares each batch.
+    known : collection of str
+        Elements that the model was trained on before.
 
     Attributes
     ----------
@@ -59,7 +61,7 @@ class TrainingData:
         What is wrong with the data; a batch that cannot be shared evenly.
     """
 
-    def __init__(self, config: dict, workers: Workers):
+    def __init__(self, config: dict, workers: Workers, known: Collection[str] = ()):
         model, run = config["model"], config["training"]
         section = run["training_data"]
         self.frames, owner = _load_frames(section, model, "training_data")
@@ -75,7 +77,7 @@ class TrainingData:
             _order(section, self.frames, owner, run["seed"]),
         )
         self.elements = element_counts(self.frames)
-        _warn_of_elements(self.elements)
+        _warn_of_elements(self.elements, known)
         self.validation = _validation(run, model)
         self.checksum = data_checksum(self.frames, model["type_map"])
 
@@ -176,8 +178,8 @@ def _span(values) -> str:
     return str(most) if least == most else f"{least} to {most}"
 
 
-def _warn_of_elements(elements: dict[str, ElementCount]) -> None:
-    missing = [name for name, count in elements.items() if not count.atoms]
+def _warn_of_elements(elements: dict[str, ElementCount], known: Collection[str]) -> None:
+    missing = [name for name, count in elements.items() if not count.atoms and name not in known]
     if missing:
         log.warning(
             "model.type_map: no frame of training_data holds %s; the model knows nothing of %s",

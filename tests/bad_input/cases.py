@@ -703,10 +703,10 @@ def _checkpoints() -> list[Case]:
             "model.ckpt: its model differs from section model",
         ),
         (
-            "init from other elements",
-            both(key("model.type_map", ["H", "C"])),
-            "init",
-            "model.ckpt: its model differs from section model",
+            "fine-tuning of no model",
+            nothing,
+            "train input.json --finetune rho.cube",
+            "rho.cube: not a graph",
         ),
         (
             "init and restart",

@@ -157,3 +157,12 @@ def test_refusals(frozen_model, tmp_path, capsys):
     assert main(["compress", "-i", str(target), "-o", str(tmp_path / "again.pb")]) == 2
     assert "is compressed already" in capsys.readouterr().err
     assert not (tmp_path / "again.pb").exists()
+
+
+def test_error_is_taken_over_elements_that_were_seen(frozen_model, tmp_path):
+    graph = read_graph(frozen_model)
+    (node,) = (node for node in graph.node if node.name == "model_attr/elements_seen")
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.array([[3, 1], [0, 0]])))
+    (tmp_path / "carbon.pb").write_bytes(graph.SerializeToString())
+    compress(tmp_path / "carbon.pb", tmp_path / "compressed.pb")
+    assert density_error(tmp_path / "carbon.pb", tmp_path / "compressed.pb") < 1e-4
