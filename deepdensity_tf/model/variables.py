@@ -62,7 +62,7 @@ def assign_variables(
     union = [*type_map, *(name for name in model.type_map if name not in type_map)]
     place = [union.index(name) for name in model.type_map]
     # One type more than both: what has another shape now is kept for each type.
-    fresh = variables_by_path(_of_types(model, len(union) + 1))
+    fresh = variables_by_path(_of_types(model, [*union, "?"]))
     for path, variable in variables_by_path(model).items():
         if path not in values:
             continue
@@ -77,12 +77,11 @@ def assign_variables(
         variable.assign(value)
 
 
-def _of_types(model: DensityModel, count: int) -> DensityModel:
-    """A fresh model like another one, of so many types."""
-    config = dict(model.config)
-    config["type_map"] = [str(number) for number in range(count)]
+def _of_types(model: DensityModel, type_map: list[str]) -> DensityModel:
+    """A fresh model like another one, of other elements."""
+    config = {**model.config, "type_map": type_map}
     if config["electrons"]:
-        config["electrons"] = [1.0] * count
+        config["electrons"] = [1.0] * len(type_map)
     return DensityModel(config)
 
 
