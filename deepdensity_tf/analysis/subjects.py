@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdensity_tf.data.checks import check_frame
+from deepdensity_tf.data.layout import system_paths
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import find_systems
 from deepdensity_tf.formats import Grid, read_density
@@ -75,7 +76,7 @@ def stored_density(
         What the readers complain of; no such frame; a frame of loose points.
     """
     options = options or ReadOptions()
-    if Path(path).is_dir() and any(Path(path).rglob("type.raw")):
+    if system_paths(path):
         return _of_system(path, frame, nopbc, options.force)
     volumes = read_density(path, options.fmt, options.unit)
     (number,) = select_frames(str(frame), len(volumes), f"-f ({path})")

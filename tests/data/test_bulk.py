@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from deepdensity_tf.analysis.subjects import stored_density
 from deepdensity_tf.data.bulk import BulkOptions, convert
 from deepdensity_tf.data.conversion import ConvertOptions
 from deepdensity_tf.data.system import DensitySystem, find_systems
@@ -208,5 +209,8 @@ def test_hdf5_output_is_compressed(tmp_path, monkeypatch, small_system):
     for one, other in zip(DensitySystem(small_system), again, strict=True):
         np.testing.assert_array_equal(one.density, other.density)
         np.testing.assert_array_equal(one.coord, other.coord)
+    np.testing.assert_array_equal(
+        stored_density("new.hdf5", 2).density, stored_density(str(small_system), 2).density
+    )
     with pytest.raises(InputError, match="exists already"):
         convert([str(small_system)], [], "new.hdf5", ConvertOptions())
