@@ -9,7 +9,9 @@ for seed in 1 2; do
     mkdir -p run/$seed
     ln -sfn "$data" run/$seed/data
     sed "s/\"seed\": 1/\"seed\": $seed/" input.json > run/$seed/input.json
-    (cd run/$seed && dd-tf train input.json $([ -e model.ckpt/checkpoint ] && echo --restart))
+    cd run/$seed
+    if [ -e model.ckpt/checkpoint ]; then dd-tf train input.json --restart; else dd-tf train input.json; fi
+    cd ../..
 done
 cd run
 dd-tf freeze -c 1/model.ckpt 2/model.ckpt -o ensemble.pb
