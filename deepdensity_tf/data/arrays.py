@@ -185,6 +185,8 @@ def npy_array(path: str, kinds: str) -> StoredArray:
     except Exception as error:  # NumPy reads headers with Python's parser, which raises at will
         reason = str(error).splitlines()[0] if str(error) else "empty"
         raise InputError(f"{path}: not a complete .npy file ({reason})") from None
+    if min(shape, default=0) < 0:
+        raise InputError(f"{path}: not a complete .npy file (found the shape {shape})")
     offset = skip + length
     expected = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if dtype.hasobject or stat.st_size < expected:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from deepdensity_tf.data.frame import Frame
-from deepdensity_tf.formats.examine import examine_distances
+from deepdensity_tf.formats.examine import examine_distances, examine_lengths
 from deepdensity_tf.formats.findings import Finding, report
 from deepdensity_tf.formats.integral import examine_elements, examine_integral
 from deepdensity_tf.utils.errors import InputError
 
-_FARTHEST = 1e6  # Å
 _FLAT = 1e-9  # Å^3
 # Weights estimate means, so their sum is 1 but for the noise of the draw.
 _LEAST_WEIGHT, _MOST_WEIGHT = 0.5, 2.0
@@ -30,12 +29,7 @@ def check_frame(frame: Frame, force: bool = False) -> None:
         a number of electrons that betrays wrong units, weights that estimate no mean.
     """
     _check_finite(frame.label, coord=frame.coord, box=frame.box)
-    for name, array in (("coord", frame.coord), ("box", frame.box)):
-        farthest = np.abs(array).max(initial=0)
-        if farthest > _FARTHEST:
-            raise InputError(
-                f"{frame.label}: {name} holds {farthest:.3g} Å, expected at most {_FARTHEST:g} Å"
-            )
+    report(examine_lengths(frame.coord, frame.box), frame.label)
     if frame.grid_shape is not None or frame.pbc:
         volume = float(np.linalg.det(frame.box))
         if volume <= _FLAT:

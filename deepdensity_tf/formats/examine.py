@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 CLOSEST = 0.1  # Å
+_FARTHEST = 1e6  # Å
 # Of the sum of the covalent radii: N2 has 0.77, the least there is; lengths in Å taken as bohr make
 # at most 0.63 (H2) of it.
 _SHORT_BOND = 0.65
@@ -65,6 +66,16 @@ def closest_pair(coord: np.ndarray, cell: np.ndarray, pbc: bool, radii: float | 
     return Pair(float(distance[worst]), int(first[worst]), int(second[worst]), image)
 
 
+def examine_lengths(coord: np.ndarray, box: np.ndarray) -> list[Finding]:
+    """Positions and cells that no structure has, Å."""
+    for name, array in (("coord", coord), ("box", box)):
+        farthest = np.abs(array).max(initial=0)
+        if farthest > _FARTHEST:
+            text = f"{name} holds {farthest:.3g} Å, expected at most {_FARTHEST:g} Å"
+            return [Finding("final", text)]
+    return []
+
+
 def examine_distances(coord: np.ndarray, cell: np.ndarray, pbc: bool) -> list[Finding]:
     """Atoms on top of each other; see `closest_pair`."""
     pair = closest_pair(coord, cell, pbc, CLOSEST / 2)
@@ -98,7 +109,10 @@ def examine_atoms(atoms: Atoms) -> list[Finding]:
     """Elements, occupancy, distances and the cell of a structure that a file holds."""
     if not len(atoms):
         return [Finding("final", "has no atoms, expected at least one")]
-    findings = _examine_elements(atoms) + _examine_occupancy(atoms)
+    unusable = _examine_elements(atoms) + examine_lengths(atoms.positions, atoms.cell.array)
+    if unusable:
+        return unusable
+    findings = _examine_occupancy(atoms)
     pbc = bool(atoms.pbc.any())
     if pbc:
         findings += _examine_cell(atoms)
@@ -107,14 +121,16 @@ def examine_atoms(atoms: Atoms) -> list[Finding]:
 
 
 def _examine_elements(atoms: Atoms) -> list[Finding]:
-    unknown = np.flatnonzero(atoms.numbers == 0)
+    from ase.data import chemical_symbols
+
+    unknown = np.flatnonzero((atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols)))
     if not len(unknown):
         return []
     return [
         Finding(
             "final",
-            f"atom {unknown[0]} is of no element (X, Z = 0; {len(unknown)} in all): a ghost or "
-            "dummy atom; remove them from the file",
+            f"atom {unknown[0]} is of no element (Z = {atoms.numbers[unknown[0]]}; {len(unknown)} "
+            "in all): a ghost or dummy atom (X); remove them from the file",
         )
     ]
 
@@ -123,8 +139,8 @@ def _examine_occupancy(atoms: Atoms) -> list[Finding]:
     partial = []
     sites = atoms.info.get("occupancy") or {}  # of CIF files: element -> share, by site
     for site in sites.values():
-        if len(site) > 1 or any(share < 0.999 for share in site.values()):
-            partial.append(" ".join(f"{name} {share:g}" for name, share in site.items()))
+        if len(site) > 1 or not all(_is_full(share) for share in site.values()):
+            partial.append(" ".join(f"{name} {share}" for name, share in site.items()))
     share = np.asarray(atoms.arrays.get("occupancy", []), dtype=float)  # of PDB files
     for atom in np.flatnonzero((share > 0) & (share < 0.999)):
         partial.append(f"atom {atom} {share[atom]:g}")
@@ -137,6 +153,11 @@ def _examine_occupancy(atoms: Atoms) -> list[Finding]:
             f"{len(partial)} in all), expected one atom at each; choose one of them",
         )
     ]
+
+
+def _is_full(share: float | str) -> bool:
+    """Whether a CIF file's occupancy is 1, which is also what '.' and '?' mean."""
+    return share in (".", "?") or (not isinstance(share, str) and share >= 0.999)
 
 
 def is_too_small(atoms: Atoms) -> bool:

@@ -52,7 +52,8 @@ def examined(volume: Volumetric, label: str, pbc: bool, force: bool = False) -> 
     volume, findings = as_cell(replace(volume, atoms=atoms), pbc)
     if len(atoms):
         findings += examine_atoms(atoms)
-    report(findings + _examine_volume(volume), label, force)
+    report(findings, label, force)
+    report(_examine_volume(volume), label, force)
     return volume
 
 

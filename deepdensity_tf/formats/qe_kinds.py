@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 _SAME_MASS = 0.2  # inputs often have round or made-up masses; those say nothing
 # Lines of the cards: label, mass, file; and the labels of these and of the positions.
 _SPECIES = re.compile(
-    r"^[ \t]*([A-Za-z]\S*)[ \t]+([-+]?[.\d]+(?:[eE][-+]?\d+)?)[ \t]+(\S*[A-Za-z]\S*)", re.M
+    r"^[ \t]*([A-Za-z]\S*)[ \t]+((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)[ \t]+(\S*[A-Za-z]\S*)", re.M
 )
 _LABEL = re.compile(r"^([ \t]*)([A-Za-z]\S*)(?=[ \t]+[-+.\d(])", re.M)
 

@@ -119,7 +119,6 @@ def predict(
     frame = (atoms.positions - grid.origin, grid.cell, atype, grid.shape, pbc)
     values = {"density": model.eval_grid(*frame, progress=progress)}
     electrons = float(values["density"].sum() * grid.volume_element)
-    report(examine_prediction(electrons, atoms, _valences(model, atype)), structure.label)
     scale = _scale(electrons, options.electrons)
     values["density"] *= scale
     if options.spin:
@@ -128,6 +127,7 @@ def predict(
         box = grid.cell if pbc else None
         gradient = model.eval_gradient(atoms.positions, box, atype, grid.points())
         values["gradient"] = scale * gradient.reshape(*grid.shape, 3)
+    report(examine_prediction(electrons, atoms, _valences(model, atype)), structure.label)
     on_grid = atoms.copy()
     on_grid.cell = grid.cell
     occupancies = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import shutil
@@ -491,6 +492,13 @@ def _input_files() -> list[Case]:
     return [Case(name, kind, spoil, command, (say,)) for name, spoil, command, say in rows]
 
 
+def _negative_shape() -> bytes:
+    stream = io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": (2, -4)}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue()
+
+
 def _data() -> list[Case]:
     def overlapping(coord):
         coord = coord.copy()
@@ -526,6 +534,11 @@ def _data() -> list[Case]:
         ("empty density", raw(f"{SET}/density.npy", b""), "density.npy: not a complete .npy"),
         ("cut density", cut(f"{SET}/density.npy", 0.6), "density.npy: not a complete .npy"),
         ("cut header", cut(f"{SET}/coord.npy", 0.1), "coord.npy: not a complete .npy"),
+        (
+            "negative shape",
+            raw(f"{SET}/density.npy", _negative_shape()),
+            "density.npy: not a complete .npy",
+        ),
         ("text as density", text(f"{SET}/density.npy", "1 2 3\n"), "density.npy: not a complete"),
         ("directory as density", directory(f"{SET}/density.npy"), "density.npy: "),
         ("dangling density", dangling(f"{SET}/density.npy"), "density.npy: missing"),

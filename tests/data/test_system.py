@@ -87,7 +87,9 @@ def test_atoms_close_through_the_boundary(small_system):
     np.save(path, coord)
     DensitySystem(small_system).check()
     (small_system / "nopbc").unlink()
-    with pytest.raises(InputError, match="frame 3: coord has atoms 0 and 1 0.03 Å apart"):
+    with pytest.raises(
+        InputError, match="frame 3: coord has atoms 0 and a periodic image of 1 0.03 Å"
+    ):
         DensitySystem(small_system).check()
 
 

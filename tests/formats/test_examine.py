@@ -24,10 +24,13 @@ def _words(findings):
     [
         (Atoms("H2", [[0, 0, 0], [0, 0, 0.01]]), "atoms 0 and 1 0.01 Å apart"),
         (Atoms("XH", [[0, 0, 0], [0, 0, 1]]), "atom 0 is of no element"),
+        (Atoms("H", [[0, 0, 1e7]], cell=[6] * 3, pbc=True), "coord holds 1e+07 Å"),
+        (Atoms(numbers=[-(2**40), 1]), "atom 0 is of no element"),
         (Atoms("H", cell=[1, 1, 1], pbc=True), "'no crystal'"),
         (Atoms("CH", [[0, 0, 0], [0, 0, 0.5]]), "C0 and H1 are 0.50 Å apart"),
         (Atoms("H2", [[0, 0, 0], [0, 0, 5.99]], cell=[6] * 3, pbc=True), "periodic image"),
         (Atoms("H", info={"occupancy": {"0": {"C": 0.5, "H": 0.5}}}), "C 0.5 H 0.5"),
+        (Atoms("H", info={"occupancy": {"0": {"H": "half"}}}), "H half"),
         (Atoms(), "no atoms"),
     ],
 )
@@ -52,6 +55,10 @@ def test_closest_pair_by_ratio(natoms, pbc):
     assert found.distance / (radii[found.first] + radii[found.second]) == pytest.approx(ratio.min())
     far = closest_pair(coord, cell, pbc, 1e-6)
     assert far.distance == np.inf
+
+
+def test_occupancy_that_is_not_given_is_full():
+    assert not examine_atoms(Atoms("H", info={"occupancy": {"0": {"H": "."}}}))
 
 
 def test_molecule_passes():
