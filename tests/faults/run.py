@@ -38,7 +38,7 @@ _ENVIRONMENT = {
     "TF_NUM_INTEROP_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "",
 }
-_STEPS = 150
+_STEPS = 60
 
 
 @dataclass

@@ -79,9 +79,10 @@ def test_report_and_details(model, folders, tmp_path):
     nmae = 100 * np.abs(pred - ref).sum() / np.abs(ref).sum()
     assert entry["nmae"] == pytest.approx(nmae, rel=1e-12)
     frame = chosen[1].system.frame(1)
-    # The exact integral: the frame's grid is too coarse for it, a finer one is not.
-    fine = model.eval_grid(frame.coord, frame.box, frame.atype, (48, 48, 48), pbc=frame.pbc)
-    assert entry["electrons_pred"] == pytest.approx(fine.mean() * 6**3, rel=1e-4)
+    # The exact integral over all space: the frame's grid is too coarse and too small for it.
+    box = 12 * np.eye(3)
+    fine = model.eval_grid(frame.coord + 3, box, frame.atype, (96, 96, 96), pbc=False)
+    assert entry["electrons_pred"] == pytest.approx(fine.mean() * 12**3, rel=1e-4)
     assert report["systems"][1]["nframes"] == 2
     mean = np.mean([f["nmae"] for f in report["frames"]])
     assert report["all"]["nmae"] == pytest.approx(mean, rel=1e-12)

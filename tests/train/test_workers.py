@@ -129,7 +129,7 @@ def test_tasks_that_do_not_train(workdir, monkeypatch, capsys, kind):
 @pytest.mark.slow
 def test_sigterm_to_one_worker_stops_all_at_one_step(workdir, monkeypatch):
     """With a chief; no step at the end's learning rate: the rates are those of one run."""
-    edit(workdir / "input.json", numb_steps=300, disp_freq=1)
+    edit(workdir / "input.json", numb_steps=120, disp_freq=1)
     alone = workdir / "alone"
     alone.mkdir()
     (alone / "input.json").write_text((workdir / "input.json").read_text())
@@ -142,10 +142,10 @@ def test_sigterm_to_one_worker_stops_all_at_one_step(workdir, monkeypatch):
     processes[1].send_signal(signal.SIGTERM)
     for code, _, err in map(finish, processes):
         assert code == 0, err
-    assert 0 < final_weights(workdir / "model.ckpt")[0] < 300
+    assert 0 < final_weights(workdir / "model.ckpt")[0] < 120
     for code, _, err in map(finish, start_workers(monkeypatch, 2, "--restart", chief=True)):
         assert code == 0, err
-    assert final_weights(workdir / "model.ckpt")[0] == 300
+    assert final_weights(workdir / "model.ckpt")[0] == 120
     rates = [np.genfromtxt(f / "lcurve.out", names=True)["lr"] for f in (alone, workdir)]
     np.testing.assert_array_equal(rates[1], rates[0])
 
