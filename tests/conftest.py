@@ -97,6 +97,13 @@ def completed_model(**changes) -> dict:
     return complete_input(data)["model"]
 
 
+def assign_baseline(model) -> None:
+    """Random positive atomic densities of two types."""
+    decay = np.exp(-np.arange(model.grid.nspline) / 5.0)
+    size = np.random.default_rng(5).uniform(0.5, 1.0, (2, model.ndensity, 1))
+    model.baseline.assign(size * decay)
+
+
 @pytest.fixture(scope="session")
 def make_frozen(tmp_path_factory):
     """Factory: the file of a frozen model with random weights, for changes to the small input.
@@ -116,11 +123,7 @@ def make_frozen(tmp_path_factory):
             data["model"].update(model_changes)
             config = complete_input(data)
             model = DensityModel(config["model"], seed=seed)
-            rng = np.random.default_rng(5)
-            decay = np.exp(-np.arange(model.grid.nspline) / 5.0)
-            model.baseline.assign(
-                rng.uniform(0.5, 1.0, (2, model.ndensity, 1)) * decay * np.ones((2, 1, 1))
-            )
+            assign_baseline(model)
             # What random nets add is small beside it, as in a trained model.
             model.scale.assign(np.full(model.ndensity, 0.02))
             path = tmp_path_factory.mktemp("frozen") / "frozen_model.pb"

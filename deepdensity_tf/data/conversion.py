@@ -22,6 +22,7 @@ from deepdensity_tf.formats.integral import examined
 from deepdensity_tf.formats.vasp_paw import with_channels
 from deepdensity_tf.formats.vasp_potcar import channels_of_potcar
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.images import nearest_images
 from deepdensity_tf.utils.paw_blocks import Channels
 
 log = logging.getLogger(__name__)
@@ -175,8 +176,8 @@ def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetri
             f"{extra}: has the elements {other.atoms.symbols}, expected {one.atoms.symbols} in the "
             f"order of {file}"
         )
-    apart = np.linalg.solve(one.atoms.cell.T, (other.atoms.positions - one.atoms.positions).T).T
-    apart = np.linalg.norm((apart - np.round(apart)) @ one.atoms.cell.array, axis=1)
+    moved = other.atoms.positions - one.atoms.positions
+    apart = np.linalg.norm(nearest_images(moved, one.atoms.cell.array), axis=1)
     if apart.max(initial=0) > _SAME_PLACE:
         raise InputError(f"{extra}: an atom is {apart.max():.3g} Å from its place in {file}")
     spins = [v.spin_density for v in (one, other) if v.spin_density is not None]

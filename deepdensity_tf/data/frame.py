@@ -81,3 +81,8 @@ class Frame:
     def model_box(self) -> np.ndarray:
         """Box as the graph takes it: (9,), zeros where the frame is not periodic."""
         return self.box.ravel() if self.pbc else np.zeros(9)
+
+    @property
+    def periodic_box(self) -> np.ndarray | None:
+        """Box (9,) of a periodic frame; None: it is isolated, as frozen models are told."""
+        return self.box.ravel() if self.pbc else None

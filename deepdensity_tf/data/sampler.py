@@ -100,16 +100,34 @@ def draw_points(
     share = np.full(ncandidates, 1 / ncandidates)  # of the frame, that a candidate stands for
     if weight is not None:
         share = weight[candidates].astype(np.float64) * (total / ncandidates)
-    magnitude = np.abs(density[candidates].astype(np.float64)) * share
-    probability = share / share.sum()
-    if magnitude.sum() > 0:
-        mix = config.uniform_fraction
-        probability = mix * probability + (1 - mix) * magnitude / magnitude.sum()
+    probability = mixture(density[candidates], share, config.uniform_fraction)
     # Systematic draw: each candidate is taken numb_points x probability times on average.
     steps = (np.arange(wanted) + rng.random()) / wanted
     chosen = np.searchsorted(np.cumsum(probability), steps * probability.sum())
     chosen = np.minimum(chosen, ncandidates - 1)
     return candidates[chosen], share[chosen] / (wanted * probability[chosen])
+
+
+def mixture(density: np.ndarray, share: np.ndarray, uniform_fraction: float) -> np.ndarray:
+    """Probabilities of points that stand for given shares of a frame: uniform and by density.
+
+    Parameters
+    ----------
+    density, share : np.ndarray
+        (npoints,).
+    uniform_fraction : float
+        Weight of the uniform distribution; all of it where there is no density.
+
+    Returns
+    -------
+    np.ndarray
+        (npoints,) of sum 1.
+    """
+    magnitude = np.abs(density.astype(np.float64)) * share
+    uniform = share / share.sum()
+    if not magnitude.sum() > 0:
+        return uniform
+    return uniform_fraction * uniform + (1 - uniform_fraction) * magnitude / magnitude.sum()
 
 
 def assemble(

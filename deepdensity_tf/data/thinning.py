@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from deepdensity_tf.data.frame import Frame
+from deepdensity_tf.data.sampler import mixture
 
 # Share of the points drawn uniformly, the rest follows the density: as in training, by default.
 _UNIFORM = 0.5
@@ -79,10 +80,7 @@ def draw_distinct(
     if len(possible) < total:
         index, drawn = draw_distinct(density[possible], wanted, rng, share[possible])
         return possible[index], drawn
-    magnitude = np.abs(density.astype(np.float64)) * share
-    probability = share / share.sum()
-    if magnitude.sum() > 0:
-        probability = _UNIFORM * probability + (1 - _UNIFORM) * magnitude / magnitude.sum()
+    probability = mixture(density, share, _UNIFORM)
     probability = 2 ** (np.round(_LADDER * np.log2(probability)) / _LADDER)
     inclusion = _inclusion(probability, wanted)
     # Systematic draw: steps of one along the sum of the probabilities, from a random start.

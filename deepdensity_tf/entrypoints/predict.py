@@ -19,6 +19,8 @@ from deepdensity_tf.entrypoints.options import (
 )
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from deepdensity_tf.formats import FileOptions, Grid
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.prediction import Prediction, PredictOptions
@@ -264,14 +266,17 @@ def _predict(
     return prediction
 
 
+def _model_frame(model: DeepDensity, atoms: Atoms) -> tuple:
+    """Positions, box and types as the model's evaluations take them."""
+    box = atoms.cell.array if atoms.pbc.any() else None
+    return atoms.positions, box, model.atype_of(atoms.get_chemical_symbols())
+
+
 def _log_expected(model: DeepDensity, structure: StructureFrame) -> None:
     """What a calibrated ensemble knows of its error, and where it knows nothing."""
     from deepdensity_tf.infer.uncertainty import expected_error
 
-    atoms = structure.atoms
-    atype = model.atype_of(atoms.get_chemical_symbols())
-    box = atoms.cell.array if atoms.pbc.any() else None
-    likely = expected_error(model, atoms.positions, box, atype)
+    likely = expected_error(model, *_model_frame(model, structure.atoms))
     if likely is None:
         return
     log.info("%s", likely)
@@ -281,13 +286,11 @@ def _log_expected(model: DeepDensity, structure: StructureFrame) -> None:
 
 def _log_electrons(model: DeepDensity, prediction: Prediction, asked: float | None) -> None:
     """Electrons on the grid, and what was done to their number."""
-    atoms = prediction.atoms
     valence = model.training_script["model"].get("electrons")
     if valence:
-        atype = model.atype_of(atoms.get_chemical_symbols())
+        coord, box, atype = _model_frame(model, prediction.atoms)
         wanted = sum(valence[t] for t in atype)
-        box = atoms.cell.array if atoms.pbc.any() else None
-        found = model.eval_electrons(atoms.positions, box, atype)[0]
+        found = model.eval_electrons(coord, box, atype)[0]
         log.info(
             "the model conserves electrons: %.6f before, %.6f after, a correction of %.4f %%",
             found,

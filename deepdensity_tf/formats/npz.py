@@ -11,7 +11,7 @@ from deepdensity_tf.formats.base import UNITS, Volumetric, first_line, make_atom
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
-from deepdensity_tf.utils.paw_blocks import Occupancies, channels_from, checked_occupancies
+from deepdensity_tf.utils.paw_blocks import Occupancies, stored_occupancies
 from deepdensity_tf.utils.whole import whole_numbers
 
 if TYPE_CHECKING:
@@ -67,13 +67,9 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
 
 def _occupancies(path: Path, data: dict, symbols: list[str]) -> Occupancies | None:
     """PAW occupancies as interfaces.gpaw exports them."""
-    sets = [data[key] for key in ("augmentation", "spin_augmentation") if key in data]
-    if "augmentation" not in data:
-        return None
-    if "augmentation_channels" not in data:
+    if "augmentation" in data and "augmentation_channels" not in data:
         raise InputError(f"{path}: found augmentation, expected augmentation_channels too")
-    channels = channels_from(str(data["augmentation_channels"]), f"{path}: augmentation_channels")
-    return checked_occupancies(channels, symbols, sets, str(path))
+    return stored_occupancies(data, symbols, str(path))
 
 
 def _values(path: Path, key: str, array: np.ndarray, shape: tuple) -> np.ndarray:

@@ -220,8 +220,7 @@ class DeepDensity:
             raise InputError(f"{self._file}: fitting type {self.model_type} has no exact integral")
         frame = self._frame(coord, box, atype)
         nframes = len(frame["t_coord:0"])
-        feeds = {**frame, "t_point:0": np.zeros((nframes, 0, 3))}
-        return self._values("o_electrons:0", feeds, (nframes,))
+        return self._of_atoms(["o_electrons:0"], frame, [(nframes,)])[0]
 
     def eval_deviation(self, coord, box, atype) -> tuple[np.ndarray, np.ndarray]:
         """How far the members of an ensemble lie apart: of frames (nframes,), of atoms.
@@ -238,9 +237,9 @@ class DeepDensity:
             raise InputError(f"{self._file}: is a single model, expected an ensemble")
         frame = self._frame(coord, box, atype)
         nframes, natoms = frame["t_coord:0"].shape[:2]
-        feeds = {**frame, "t_point:0": np.zeros((nframes, 0, 3))}
-        of_frames = self._values("o_deviation:0", feeds, (nframes,))
-        return of_frames, self._values("o_atom_deviation:0", feeds, (nframes, natoms))
+        names, shapes = ["o_deviation:0", "o_atom_deviation:0"], [(nframes,), (nframes, natoms)]
+        of_frames, of_atoms = self._of_atoms(names, frame, shapes)
+        return of_frames, of_atoms
 
     def eval_augmentation(self, coord, box, atype) -> Occupancies:
         """PAW occupancies of the atoms of one frame.
@@ -268,8 +267,8 @@ class DeepDensity:
             raise InputError(f"coord holds {len(frame['t_coord:0'])} frames, expected one")
         names = ["o_augmentation:0"] + (["o_spin_augmentation:0"] if self.has_spin else [])
         shape = (1, len(frame["t_type:0"]), self.augmentation.width)
-        feeds = {**frame, "t_point:0": np.zeros((1, 0, 3))}
-        return Occupancies(self.augmentation, *(self._values(n, feeds, shape)[0] for n in names))
+        sets = self._of_atoms(names, frame, [shape] * len(names))
+        return Occupancies(self.augmentation, *(values[0] for values in sets))
 
     def eval_grid(
         self,
@@ -434,9 +433,16 @@ class DeepDensity:
             ends = begin + ends_of_chunks(counts, self._max_pairs)
             yield from (slice(a, b) for a, b in itertools.pairwise([begin, *ends]))
 
+    def _of_atoms(self, names: list[str], frame: dict, shapes: list[tuple]) -> list[np.ndarray]:
+        """Tensors that need no points, in one run: they share the work of the atoms."""
+        found = self._run(names, {**frame, "t_point:0": np.zeros((len(frame["t_coord:0"]), 0, 3))})
+        return [self._shaped(*item) for item in zip(names, found, shapes, strict=True)]
+
     def _values(self, name: str, feeds: dict, shape: tuple[int, ...]) -> np.ndarray:
         """A tensor that must have the given shape."""
-        values = self._run(name, feeds)
+        return self._shaped(name, self._run(name, feeds), shape)
+
+    def _shaped(self, name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         if values.shape != shape:
             raise InputError(
                 f"{self._file}: {name} has shape {values.shape}, expected {tuple(shape)}"

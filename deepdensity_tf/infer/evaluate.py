@@ -58,9 +58,7 @@ def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = 
                     frame = entry.system.frame(index)
                     label = f"{entry.name} frame {index}"
                     error, pred = add_frame_errors(errors, model, frame, label)
-                    likely = expected_error(
-                        model, frame.coord, frame.model_box if frame.pbc else None, frame.atype
-                    )
+                    likely = expected_error(model, frame.coord, frame.periodic_box, frame.atype)
                     expected = None if likely is None else likely.nmae
                     frames.append(
                         {"system": entry.name, "frame": index, **error, "expected_nmae": expected}

@@ -94,7 +94,7 @@ def predict_frame(
 ) -> np.ndarray:
     """(Spin) density of the model at the points of a frame, (npoints,), electrons/Å^3."""
     if frame.grid_shape is None:
-        box = frame.model_box if frame.pbc else None
+        box = frame.periodic_box
         evaluate = model.eval_spin if spin else model.eval
         return evaluate(frame.coord, box, frame.atype, frame.points())
     shape, pbc = tuple(frame.grid_shape), frame.pbc
@@ -108,7 +108,7 @@ def exact_electrons(model: DeepDensity, frame: Frame) -> float | None:
         return float(np.sum(np.take(valence, frame.atype)))
     if not model.has_electrons:
         return None
-    box = frame.model_box if frame.pbc else None
+    box = frame.periodic_box
     return float(model.eval_electrons(frame.coord, box, frame.atype)[0])
 
 

@@ -49,7 +49,7 @@ def occupancy_errors(model: DeepDensity, chosen: Sequence[Chosen]) -> dict[str, 
             reference = frame_occupancies(frame, model.augmentation, model.type_map)
             if reference is None:
                 continue
-            box = frame.model_box if frame.pbc else None
+            box = frame.periodic_box
             found = model.eval_augmentation(frame.coord, box, frame.atype)
             pairs.append((frame.atype, found, reference))
     result, wrong, spread = {}, np.zeros(2), 0.0

@@ -116,6 +116,7 @@ def predict(
     atoms = structure.atoms
     atype = model.atype_of(atoms.get_chemical_symbols())
     pbc = bool(atoms.pbc.any())
+    box = grid.cell if pbc else None
     frame = (atoms.positions - grid.origin, grid.cell, atype, grid.shape, pbc)
     values = {"density": model.eval_grid(*frame, progress=progress)}
     electrons = float(values["density"].sum() * grid.volume_element)
@@ -124,7 +125,6 @@ def predict(
     if options.spin:
         values["spin"] = scale * model.eval_grid(*frame, spin=True)
     if options.gradient:
-        box = grid.cell if pbc else None
         gradient = model.eval_gradient(atoms.positions, box, atype, grid.points())
         values["gradient"] = scale * gradient.reshape(*grid.shape, 3)
     report(examine_prediction(electrons, atoms, _valences(model, atype)), structure.label)
@@ -132,7 +132,6 @@ def predict(
     on_grid.cell = grid.cell
     occupancies = None
     if model.augmentation is not None:
-        box = grid.cell if pbc else None
         occupancies = model.eval_augmentation(atoms.positions, box, atype)
     return Prediction(on_grid, grid, electrons, values, occupancies)
 

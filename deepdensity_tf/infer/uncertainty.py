@@ -175,7 +175,7 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
     for entry in chosen:
         for index in entry.indices:
             frame = entry.system.frame(index)
-            box = frame.model_box if frame.pbc else None
+            box = frame.periodic_box
             of_frame, of_atoms = model.eval_deviation(frame.coord, box, frame.atype)
             deviations.append(float(of_frame[0]))
             symbols = [model.type_map[t] for t in frame.atype]

@@ -14,15 +14,15 @@ import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.images import nearest_images
 from deepdensity_tf.utils.paw_blocks import (
     Channels,
     Occupancies,
     blocks_from_matrix,
-    channels_from,
-    checked_occupancies,
     count_of,
     matrix_from_blocks,
     padded,
+    stored_occupancies,
 )
 
 if TYPE_CHECKING:
@@ -127,12 +127,7 @@ class Start:
 
     def occupancies(self) -> Occupancies | None:
         """Those of the file, checked; None where it has none."""
-        if "augmentation" not in self.data:
-            return None
-        channels = channels_from(str(self.data.get("augmentation_channels")), self.path)
-        names = ("augmentation", "spin_augmentation")
-        sets = [self.data[name] for name in names if name in self.data]
-        return checked_occupancies(channels, self.data["symbols"].tolist(), sets, self.path)
+        return stored_occupancies(self.data, self.data["symbols"].tolist(), self.path)
 
 
 def start_from(calc: GPAW, path: str | Path, occupancies: bool = True, fixed: bool = False) -> None:
@@ -221,8 +216,7 @@ def _check(calc: GPAW, start: Start) -> None:
     symbols = start.data["symbols"].tolist()
     if symbols != atoms.get_chemical_symbols():
         raise InputError(f"{start.path}: has other atoms than the calculation, or another order")
-    apart = np.linalg.solve(atoms.cell.array.T, (start.data["coord"] - atoms.positions).T).T
-    apart = (apart - np.round(apart)) @ atoms.cell.array
+    apart = nearest_images(start.data["coord"] - atoms.positions, atoms.cell.array)
     farthest = max(np.abs(apart).max(), np.abs(start.data["box"] - atoms.cell.array).max())
     if farthest > _SAME_PLACE:
         raise InputError(

@@ -13,6 +13,7 @@ from deepdensity_tf.descriptor import AtomFeatures, Species
 from deepdensity_tf.fit import FittingContext
 from deepdensity_tf.utils.nn import MLP, GroupedLinearPerL, per_lm
 from deepdensity_tf.utils.paw_blocks import Channels, blocks_of, count_of
+from deepdensity_tf.utils.spherical import native_order
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class AugmentationHead(tf.Module):
         for block in blocks_of(channels):
             if block.degree > self._lmax:
                 continue
-            lm = block.degree**2 + _native_order(block.degree)
+            lm = block.degree**2 + native_order(block.degree)
             places[block.part] = lm * self._nblock + seen[block.degree]
             seen[block.degree] += 1
         return places
@@ -143,12 +144,3 @@ class AugmentationHead(tf.Module):
 
 def _degrees(channels: tuple[int, ...]) -> list[int]:
     return [block.degree for block in blocks_of(channels)]
-
-
-def _native_order(degree: int) -> np.ndarray:
-    """Place of M = -L ... L among the solid harmonics of the native operations.
-
-    These go from L down to 0, cosine before sine.
-    """
-    order = np.arange(-degree, degree + 1)
-    return 2 * (degree - np.abs(order)) + (order < 0)

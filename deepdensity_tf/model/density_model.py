@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from deepdensity_tf.data.sampler import Sample
 from deepdensity_tf.descriptor import DESCRIPTORS, AtomFeatures, Pairs, Species
 from deepdensity_tf.fit import FITTINGS, FittingContext
 from deepdensity_tf.model.augmentation import AugmentationHead, PredictedOccupancies
@@ -27,6 +28,11 @@ class Batch(NamedTuple):
     box: tf.Tensor  # (nframes, 9) float64, Å; zeros: not periodic
     point: tf.Tensor  # (npoints, 3) float64, Å
     point_splits: tf.Tensor  # (nframes + 1,) int32
+
+    @classmethod
+    def of(cls, sample: Sample) -> Batch:
+        """What the model is given of a sample."""
+        return cls(**{name: getattr(sample, name) for name in cls._fields})
 
 
 class AtomState(NamedTuple):

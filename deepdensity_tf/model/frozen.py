@@ -31,9 +31,8 @@ from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.foreign_graph import graph_fault
 
 MODEL_VERSION = "1.0"
-VARIABLES = (
-    "model_attr/variables"  # which node holds which variable of the first model: to train on
-)
+# Which node holds which variable of the first model: to train on.
+VARIABLES = "model_attr/variables"
 _SEEN = "model_attr/elements_seen"
 
 # Pairs of a point and an atom that fit in memory at once: a net for each pair needs some kB;

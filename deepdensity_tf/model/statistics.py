@@ -7,7 +7,7 @@ sums are kept (moments, normal equations), never points or features of all frame
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -61,26 +61,17 @@ def fit_occupancies(model: DensityModel, count: int, draw: Callable[[int], Sampl
 
 def fit_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
     """Fit the baseline to frames, and the density scale to what it leaves (see above)."""
-    size = len(model.type_map) * model.grid.nspline
-    equations = _NormalEquations(size, model.ndensity)
+    model.baseline.assign(_least_squares(model, map(draw, range(count))))
     atoms = np.zeros(len(model.type_map), dtype=int)
-    for index in range(count):
-        sample = draw(index)
-        equations.add(_spherical_design(model, sample), sample)
+    left = np.zeros(model.ndensity)
+    flat = model.baseline.numpy().transpose(0, 2, 1).reshape(-1, model.ndensity)
+    for sample in map(draw, range(count)):
         atoms += np.bincount(sample.atype, minlength=len(atoms))
-    config = model.config["baseline"]
-    baseline = BASELINES[config["type"]](config)
-    model.baseline.assign(baseline.fit(model.grid, equations.matrix, equations.right))
-    left, total = np.zeros(model.ndensity), 0.0
-    flat = model.baseline.numpy().transpose(0, 2, 1).reshape(size, -1)
-    for index in range(count):
-        sample = draw(index)
         error = np.abs(sample.density - _spherical_design(model, sample) @ flat)
         # What the baseline leaves where there is density, each frame relative to its own.
         weight = (sample.weight * np.abs(sample.density[:, 0]))[:, None]
         left += (weight * error).sum(0) / max(weight.sum(), 1e-30)
-        total += 1
-    scale = left / total + 1e-12
+    scale = left / count + 1e-12
     model.scale.assign(np.maximum(scale, np.r_[0, [_LEAST_SPIN * scale[0]] * (len(scale) - 1)]))
     few = [f"{e} {n}" for e, n in zip(model.type_map, atoms, strict=True) if 0 < n < _FEW_ATOMS]
     log.info("statistics: %d frames, %d atoms", count, atoms.sum())
@@ -96,18 +87,23 @@ def shift_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample
     A model from elsewhere then has no systematic error of an element, and elements that are new
     to it get their atomic densities; nets and scales stay.
     """
-    size = len(model.type_map) * model.grid.nspline
-    equations = _NormalEquations(size, model.ndensity)
-    for index in range(count):
+
+    def left(index: int) -> Sample:
         sample = draw(index)
-        batch = Batch(**{name: getattr(sample, name) for name in Batch._fields})
-        left = sample.density - model(batch).numpy()
-        equations.add(_spherical_design(model, sample), sample._replace(density=left))
+        return sample._replace(density=sample.density - model(Batch.of(sample)).numpy())
+
+    model.baseline.assign(model.baseline + _least_squares(model, map(left, range(count))))
+    log.info("baseline: fitted to what the model leaves of %d frames", count)
+
+
+def _least_squares(model: DensityModel, samples: Iterable[Sample]) -> np.ndarray:
+    """Baseline (ntypes, ndensity, nspline) of the model's kind, fitted to samples."""
+    equations = _NormalEquations(len(model.type_map) * model.grid.nspline, model.ndensity)
+    for sample in samples:
+        equations.add(_spherical_design(model, sample), sample)
     config = model.config["baseline"]
     baseline = BASELINES[config["type"]](config)
-    shift = baseline.fit(model.grid, equations.matrix, equations.right)
-    model.baseline.assign(model.baseline + shift)
-    log.info("baseline: fitted to what the model leaves of %d frames", count)
+    return baseline.fit(model.grid, equations.matrix, equations.right)
 
 
 class _NormalEquations:

@@ -114,7 +114,7 @@ class Trainer:
         )
         self._predict_function = tf.function(
             lambda *arguments: self._densities(Batch(*arguments)),
-            input_signature=list(_batch_of(_SIGNATURE)),
+            input_signature=list(Batch.of(_SIGNATURE)),
             autograph=False,
         )
 
@@ -257,7 +257,7 @@ class Trainer:
 
     def _evaluate(self, sample: Sample) -> tuple:
         """What `_densities` gives, as arrays."""
-        return _arrays(self._predict_function(*_batch_of(sample)))
+        return _arrays(self._predict_function(*Batch.of(sample)))
 
     def _save_if_usable(self, progress: _Progress, sample: Sample) -> None:
         """Save, unless the density of the new weights is no number (seen on a batch)."""
@@ -282,7 +282,7 @@ class Trainer:
         sample, (step, *agreed) = Sample(*arguments[:-3]), arguments[-3:]
         fraction, stopped = average_over_workers(agreed)
         with tf.GradientTape() as tape:
-            predicted = self._densities(_batch_of(sample))
+            predicted = self._densities(Batch.of(sample))
             density, electrons, occupancies = predicted
             loss = self._loss(self._loss.errors(density, sample, electrons, occupancies))
         gradients = tape.gradient(loss, self._state.model.trainable_variables)
@@ -323,10 +323,6 @@ class Trainer:
         except Exception as error:
             self._fault = error
             raise
-
-
-def _batch_of(sample: Sample) -> Batch:
-    return Batch(**{name: getattr(sample, name) for name in Batch._fields})
 
 
 def _arrays(tensors: tuple) -> tuple:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepdensity_tf.utils.ops import grouped_matmul
+from deepdensity_tf.utils.spherical import native_order, real_harmonics, sphere_rule
 
 
 class Initializer:
@@ -125,18 +126,12 @@ def degeneracy(lmax: int) -> np.ndarray:
 
 def _linear_harmonics(lmax: int, directions: np.ndarray) -> np.ndarray:
     """Real solid harmonics of unit vectors (n, 3): (n, nlm), in the order of the native op."""
-    from scipy.special import sph_harm_y
-
-    theta = np.arccos(np.clip(directions[:, 2], -1, 1))
-    phi = np.arctan2(directions[:, 1], directions[:, 0])
-    columns = []
+    blocks = []
     for angular in range(lmax + 1):
-        racah = np.sqrt(4 * np.pi / (2 * angular + 1))
-        for m in range(angular, 0, -1):
-            y = (-1) ** m * np.sqrt(2) * racah * sph_harm_y(angular, m, theta, phi)
-            columns += [y.real, y.imag]
-        columns.append(racah * sph_harm_y(angular, 0, theta, phi).real)
-    return np.stack(columns, 1)
+        block = np.empty((len(directions), 2 * angular + 1))
+        block[:, native_order(angular)] = real_harmonics(angular, directions)
+        blocks.append(np.sqrt(4 * np.pi / (2 * angular + 1)) * block)
+    return np.concatenate(blocks, 1)
 
 
 class SphereProduct(tf.Module):
@@ -150,14 +145,11 @@ class SphereProduct(tf.Module):
 
     def __init__(self, lmax: int, dtype: tf.DType):
         super().__init__()
-        degree = 3 * lmax
-        z, weight = np.polynomial.legendre.leggauss(degree // 2 + 1)
-        phi = 2 * np.pi * np.arange(degree + 1) / (degree + 1)
-        sin = np.sqrt(1 - z**2)[:, None]
-        xyz = np.stack(np.broadcast_arrays(sin * np.cos(phi), sin * np.sin(phi), z[:, None]), -1)
-        values = _linear_harmonics(lmax, xyz.reshape(-1, 3))
-        weights = np.repeat(weight, len(phi)) / (2 * len(phi))
-        back = values * weights[:, None] * np.repeat(degeneracy(lmax), degeneracy(lmax))
+        directions, weights = sphere_rule(3 * lmax)
+        values = _linear_harmonics(lmax, directions)
+        back = (
+            values * weights[:, None] / (4 * np.pi) * np.repeat(degeneracy(lmax), degeneracy(lmax))
+        )
         self._values = tf.constant(values, dtype)
         self._back = tf.constant(back.T, dtype)
 

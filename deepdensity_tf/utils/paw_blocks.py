@@ -217,6 +217,33 @@ class Occupancies:
         return [self.total] if self.spin is None else [self.total, self.spin]
 
 
+def stored_occupancies(
+    data: Mapping[str, np.ndarray], symbols: Sequence[str], label: str
+) -> Occupancies | None:
+    """Occupancies of the atoms in an .npz file, checked; None where it has none.
+
+    Parameters
+    ----------
+    data : mapping
+        Arrays by name: augmentation, perhaps spin_augmentation, and augmentation_channels (JSON).
+    symbols : sequence of str
+        Elements of the atoms.
+    label : str
+        Name for messages.
+
+    Raises
+    ------
+    InputError
+        As `channels_from` and `checked_occupancies`.
+    """
+    if "augmentation" not in data:
+        return None
+    given = str(data.get("augmentation_channels"))
+    channels = channels_from(given, f"{label}: augmentation_channels")
+    sets = [data[key] for key in ("augmentation", "spin_augmentation") if key in data]
+    return checked_occupancies(channels, symbols, sets, label)
+
+
 def checked_occupancies(
     channels: Channels, symbols: Sequence[str], sets: Sequence[np.ndarray], label: str
 ) -> Occupancies:

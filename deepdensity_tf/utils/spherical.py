@@ -28,6 +28,15 @@ def real_harmonics(degree: int, directions: np.ndarray) -> np.ndarray:
     return columns
 
 
+def native_order(degree: int) -> np.ndarray:
+    """Place of M = -L ... L among the solid harmonics of the native operations.
+
+    These go from L down to 0, cosine before sine.
+    """
+    order = np.arange(-degree, degree + 1)
+    return 2 * (degree - np.abs(order)) + (order < 0)
+
+
 def sphere_rule(degree: int) -> tuple[np.ndarray, np.ndarray]:
     """Directions (n, 3) and weights (n,) that integrate polynomials of a degree exactly.
 

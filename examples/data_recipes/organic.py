@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 from ase.build.tools import sort
+from molecule import density
 from pyscf import dft, gto
 from rdkit import Chem
 from rdkit.Chem import AllChem
@@ -26,7 +27,6 @@ from rdkit.Chem import AllChem
 from deepdensity_tf.reference.system_writer import write_system
 
 log = logging.getLogger("organic")
-CHUNK = 20000
 
 
 def main() -> None:
@@ -135,13 +135,7 @@ def solve(atoms: Atoms, points: np.ndarray, basis: str) -> dict[str, np.ndarray]
     energy = field.kernel()
     if not field.converged:
         return None
-    matrix = field.make_rdm1()
-    parts = []
-    for start in range(0, len(points), CHUNK):
-        orbitals = mol.eval_gto("GTOval_sph", points[start : start + CHUNK] / units.Bohr)
-        parts.append(np.einsum("pi,pi->p", orbitals @ matrix, orbitals))
-    density = (np.concatenate(parts) / units.Bohr**3).astype(np.float32)
-    return {"energy": energy * units.Hartree, "density": density}
+    return {"energy": energy * units.Hartree, "density": density(mol, field.make_rdm1(), points)}
 
 
 if __name__ == "__main__":

@@ -174,6 +174,7 @@ class Scan {
   void attribute(Bytes entry);
   void value(Bytes message);
   void list(Bytes message);
+  void message_of(const Field& field);
   void tensor(Bytes message);
   uint64_t shape(Bytes message, bool known);
   void library(Bytes message);
@@ -256,15 +257,10 @@ void Scan::value(Bytes message) {
       case 6:
         data_type(field.integer());
         break;
-      case 7:
-        shape(field.message(), false);
-        break;
-      case 8:
-        tensor(field.message());
-        break;
-      case 9:
       case 10:
         throw Refused("a function in an attribute");
+      default:
+        message_of(field);
     }
   }
 }
@@ -283,15 +279,23 @@ void Scan::list(Bytes message) {
       case 6:
         each([&](uint64_t value) { data_type(value); });
         break;
-      case 7:
-        shape(field.message(), false);
-        break;
-      case 8:
-        tensor(field.message());
-        break;
-      case 9:
-        throw Refused("a function in an attribute");
+      default:
+        message_of(field);
     }
+  }
+}
+
+// What a value and a list of values hold under the same numbers.
+void Scan::message_of(const Field& field) {
+  switch (field.number) {
+    case 7:
+      shape(field.message(), false);
+      break;
+    case 8:
+      tensor(field.message());
+      break;
+    case 9:
+      throw Refused("a function in an attribute");
   }
 }
 

@@ -15,7 +15,7 @@ from deepdensity_tf.model.ensemble import RADIUS, check_members
 from deepdensity_tf.schema import complete_input
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.utils.errors import InputError
-from tests.conftest import SMALL_INPUT, write_small_system
+from tests.conftest import SMALL_INPUT, assign_baseline, write_small_system
 
 CELL = np.array([[6.0, 0, 0], [0.5, 6.5, 0], [0.0, -0.6, 7.0]])
 ATOMS = Atoms("CHH", [[1.0, 1.0, 1.0], [2.0, 1.2, 1.0], [0.6, 1.9, 1.3]], cell=CELL)
@@ -24,9 +24,7 @@ ATOMS = Atoms("CHH", [[1.0, 1.0, 1.0], [2.0, 1.2, 1.0], [0.6, 1.9, 1.3]], cell=C
 def _checkpoint(folder, seed: int):
     config = complete_input({**SMALL_INPUT, "training": {**SMALL_INPUT["training"], "seed": seed}})
     state = TrainingState(config)
-    rng = np.random.default_rng(5)
-    decay = np.exp(-np.arange(state.model.grid.nspline) / 5.0)
-    state.model.baseline.assign(rng.uniform(0.5, 1.0, (2, 1, 1)) * decay * np.ones((2, 1, 1)))
+    assign_baseline(state.model)
     state.model.scale.assign([0.1])
     state.model.seen.assign([[4, 4], [8, 4]])
     CheckpointFolder(folder, state).save()

@@ -22,6 +22,7 @@ def load(name: str):
 
 def run(monkeypatch, name: str, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+    monkeypatch.syspath_prepend(RECIPES)  # as for a script; recipes share functions
     load(name).main()
 
 
