@@ -78,7 +78,7 @@ def test_a_step_without_a_gradient_changes_no_weight(workdir, capsys, monkeypatc
     assert train(capsys)[0] == 0
     before = load_state("short")
     poison(monkeypatch, lambda step: step in (9, 10))
-    os.chdir(workdir)
+    monkeypatch.chdir(workdir)
     edit(training={"numb_steps": 11, "save_ckpt": "short", "disp_freq": 1})
     code, err = train(capsys, "--restart")
     assert code == 0 and finite_states("short") == 11
@@ -160,7 +160,7 @@ def test_data_changed_while_training(workdir, capsys, monkeypatch, damage):
     assert finite_states() == 6
     path.write_bytes(whole)
     monkeypatch.undo()
-    os.chdir(workdir)
+    monkeypatch.chdir(workdir)
     assert train(capsys, "--restart")[0] == 0
     assert finite_states() == 12
 
@@ -181,7 +181,7 @@ def test_sigterm_saves_says_so_and_exits_zero(workdir, capsys, monkeypatch):
     assert code == 0 and "told to stop: writing a checkpoint; continue by --restart" in err
     assert 0 < finite_states() < 12
     monkeypatch.undo()
-    os.chdir(workdir)
+    monkeypatch.chdir(workdir)
     code, err = train(capsys, "--restart")
     assert code == 0 and finite_states() == 12
 
@@ -203,7 +203,7 @@ def test_best_weights_survive_a_restart(workdir, capsys, monkeypatch):
     at_step(monkeypatch, 7, lambda: signal.pthread_kill(main_thread, signal.SIGTERM))
     assert train(capsys)[0] == 0 and load_state("model.ckpt").step < 12
     monkeypatch.undo()
-    os.chdir(workdir)
+    monkeypatch.chdir(workdir)
     assert train(capsys, "--restart")[0] == 0
 
     whole, stopped = load_state("whole"), load_state("model.ckpt")
