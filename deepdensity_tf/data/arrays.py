@@ -235,6 +235,11 @@ def hdf5_array(file: WatchedFile, dataset: Any, kinds: str) -> StoredArray:
     if not hasattr(dataset, "dtype"):
         raise InputError(f"{label}: found a group, expected a dataset")
     expect_kind(label, dataset.dtype, kinds)
+    if dataset.size and not dataset.external and not dataset.id.get_storage_size():
+        raise InputError(
+            f"{label}: has the shape {dataset.shape} but no numbers, expected them (was the "
+            "program that wrote it killed?)"
+        )
     offset = dataset.id.get_offset() if dataset.chunks is None and not dataset.external else None
     place = -1 if offset is None else int(offset)
     return StoredArray(file, dataset.dtype.str, dataset.shape, place, False, dataset.name)

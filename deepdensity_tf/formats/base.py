@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -53,6 +53,20 @@ class Volumetric:
         return float(self.density.mean() * self.atoms.cell.volume)
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether the first bytes of a file are those of gzip, bzip2 or xz."""
+    with open(path, "rb") as stream:
+        return stream.read(6).startswith(tuple(_OPENERS))
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """A file's bytes as a stream, plain or compressed by gzip, bzip2 or xz."""
+    with open(path, "rb") as stream:
+        start = stream.read(6)
+    opener = next((open_ for magic, open_ in _OPENERS.items() if start.startswith(magic)), open)
+    return opener(path, "rb")
+
+
 def read_bytes(path: Path, count: int = -1) -> bytes:
     """All or the first `count` bytes of a file, plain or compressed by gzip, bzip2 or xz.
 
@@ -62,10 +76,7 @@ def read_bytes(path: Path, count: int = -1) -> bytes:
         Missing, unreadable or damaged.
     """
     try:
-        with open(path, "rb") as stream:
-            start = stream.read(6)
-        opener = next((open_ for magic, open_ in _OPENERS.items() if start.startswith(magic)), open)
-        with opener(path, "rb") as stream:
+        with open_bytes(path) as stream:
             data = stream.read(count)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +35,11 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
+            _check_sizes(path, archive.zip)
             data = {key: archive[key] for key in archive.files}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except MemoryError:
+    except (MemoryError, InputError):
         raise
     except Exception as error:  # zipfile, zlib and NumPy's headers raise whatever they meet
         raise InputError(f"{path}: not an .npz archive ({first_line(error)})") from None
@@ -63,6 +66,23 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     spin = channels[1] if len(channels) == 2 else None
     augmentation = _occupancies(path, data, atoms.get_chemical_symbols())
     return [Volumetric(atoms, channels[0], spin, augmentation=augmentation, unit_varies=True)]
+
+
+def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse shapes that are larger than what the archive says it holds of them."""
+    for entry in archive.infolist():
+        with archive.open(entry) as stream:
+            version = np.lib.format.read_magic(stream)
+            header = np.lib.format.read_array_header_1_0
+            if version != (1, 0):
+                header = np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(stream)
+            expected = stream.tell() + math.prod(shape) * dtype.itemsize
+        if expected > entry.file_size:
+            raise InputError(
+                f"{path}: {entry.filename} says that it has the shape {shape}, more "
+                f"than its {entry.file_size} bytes hold"
+            )
 
 
 def _occupancies(path: Path, data: dict, symbols: list[str]) -> Occupancies | None:

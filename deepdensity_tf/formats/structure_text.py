@@ -17,7 +17,8 @@ def examine_file(path: str | Path) -> list[Finding]:
     """What is odd about a structure file and is lost when ASE reads it.
 
     LAMMPS dumps with type numbers alone, which ASE takes as atomic numbers; hydrogens that a CIF
-    file counts but does not place; alternate locations in PDB files.
+    file counts but does not place; alternate locations in PDB files; elements of .gro files, which
+    are guessed.
     """
     start = read_bytes(Path(path), _START).decode("latin-1")
     if start.startswith("ITEM:"):
@@ -25,6 +26,8 @@ def examine_file(path: str | Path) -> list[Finding]:
     name = plain_name(Path(path)).lower()
     if name.endswith((".cif", ".mcif")):
         return _implicit_hydrogens(start)
+    if name.endswith(".gro"):
+        return _gromos(start)
     return _protein_data_bank(start) if name.endswith((".pdb", ".ent")) else []
 
 
@@ -37,6 +40,22 @@ def _types_without_elements(text: str) -> list[Finding]:
     )
     hint = "write it with 'dump_modify ID element C H ...' and the column element"
     return [Finding("fault", f"{message}; {hint}")]
+
+
+def _gromos(text: str) -> list[Finding]:
+    """Elements, which the format does not have; a number of atoms that is not that of the lines."""
+    lines = text.rstrip().split("\n")
+    count = lines[1].strip() if len(lines) > 1 else ""
+    if len(text) < _START and count != str(len(lines) - 3):
+        stated = count[:20] or "no number"
+        return [Finding("final", f"states {stated} atoms, {len(lines) - 3} lines have some")]
+    return [
+        Finding(
+            "fault",
+            "a .gro file has no elements: they are guessed from the names of atoms, so that CL is "
+            "carbon and MW tungsten (write it as .pdb or .xyz with elements)",
+        )
+    ]
 
 
 def _implicit_hydrogens(text: str) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,10 @@ def _step(path: Path, text: str) -> Volumetric:
     while rest and not rest[0].strip():
         rest.pop(0)
     header = rest[0].split() if rest else []
-    if len(header) != 3 or not all(word.isdigit() and int(word) for word in header):
-        raise InputError(f"{path}: found {' '.join(header)!r} after the atoms, expected a grid")
+    if len(header) != 3 or not all(map(_is_count, header)):
+        raise InputError(
+            f"{path}: found {' '.join(header)[:60]!r} after the atoms, expected a grid"
+        )
     shape = tuple(int(word) for word in header)
     starts = [1] + [k + 1 for k, line in enumerate(rest[1:], 1) if line.split() == header]
     if len(starts) not in (1, 2, 4):
@@ -82,9 +85,13 @@ def _step(path: Path, text: str) -> Volumetric:
     return Volumetric(atoms, blocks[0], spin, augmentation=occupancies)
 
 
+def _is_count(word: str) -> bool:
+    return word.isdecimal() and len(word) < 16 and int(word) > 0
+
+
 def _block(path: Path, lines: list[str], shape: tuple, volume: float) -> np.ndarray:
     """One density from the lines after its grid."""
-    count = int(np.prod(shape))
+    count = math.prod(shape)
     # Every full line has as many numbers as the first: what follows the block is not parsed.
     width = max(1, len(lines[0].split())) if lines else 1
     values = numbers(" ".join(lines[: -(-count // width)]), path, "densities", count)

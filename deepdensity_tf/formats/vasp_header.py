@@ -37,11 +37,11 @@ def read_header(path: Path, text: str) -> tuple[Atoms, list[str]]:
 
     lines = text.split("\n")
     end = _COUNTS_LINE
-    while end < len(lines) and lines[end].split() and not lines[end].split()[0].isdigit():
+    while end < len(lines) and lines[end].split() and not lines[end].split()[0].isdecimal():
         end += 1
     labels = " ".join(lines[_COUNTS_LINE:end]).split()
     counts: list[str] = []
-    while end < len(lines) and (words := lines[end].split("!")[0].split()) and words[0].isdigit():
+    while end < len(lines) and (words := lines[end].split("!")[0].split()) and words[0].isdecimal():
         counts, end = counts + words, end + 1
     if not counts:
         raise InputError(
@@ -60,6 +60,7 @@ def read_header(path: Path, text: str) -> tuple[Atoms, list[str]]:
             "one number for each element"
         )
     elements = [_element(path, label) for label in labels]
+    _check_counts(path, counts, len(lines) - end)
     joined = [*lines[:_COUNTS_LINE], " ".join(elements), " ".join(counts), *lines[end:]]
     stream = io.StringIO("\n".join(joined))
     try:
@@ -67,6 +68,25 @@ def read_header(path: Path, text: str) -> tuple[Atoms, list[str]]:
     except Exception as error:  # ASE raises whatever its parsing stumbles over.
         raise InputError(f"{path}: not a valid POSCAR header ({first_line(error)})") from None
     return atoms, stream.read().split("\n")
+
+
+def _check_counts(path: Path, counts: list[str], nlines: int) -> None:
+    """Numbers of atoms that the file can hold: lists are made of them before a line is read."""
+    try:
+        natoms = sum(int(count) for count in counts)
+    except ValueError:
+        raise InputError(f"{path}: found {' '.join(counts)[:60]}, expected numbers of atoms") from (
+            None
+        )
+    if natoms > nlines:
+        raise InputError(
+            f"{path}: truncated, or a wrong number of atoms: {nlines} lines follow the header of "
+            f"{_shortened(natoms)} atoms"
+        )
+
+
+def _shortened(number: int) -> str:
+    return str(number) if number < 10**15 else f"more than {10**15:.0e}"
 
 
 def _element(path: Path, label: str) -> str:

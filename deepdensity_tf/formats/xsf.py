@@ -94,7 +94,7 @@ def _structure(path: Path, lines: list[str], words: list[str]) -> tuple[list, np
     if not rows or len(rows) < stop - start or min(len(row) for row in rows) < 2:
         raise InputError(f"{path}: found {len(rows)} atoms, expected some, all with positions")
     names = [row[0] for row in rows]
-    species = [int(name) if name.isdigit() else name.capitalize() for name in names]
+    species = [int(name) if name.isdecimal() else name.capitalize() for name in names]
     if 0 in species or "X" in species:
         raise InputError(f"{path}: has atoms of Z = 0, expected elements")
     positions = [numbers(row[1], path, "positions of an atom", 3) for row in rows]

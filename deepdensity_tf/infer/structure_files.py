@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import io
+import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepdensity_tf.data.selection import select_frames
-from deepdensity_tf.formats.base import read_text
+from deepdensity_tf.formats.base import is_compressed, open_bytes, read_bytes, read_text
 from deepdensity_tf.formats.files import plain_name
 from deepdensity_tf.formats.qe_kinds import is_input, named_by_element
+from deepdensity_tf.formats.streams import EndingText
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 _VASP_STARTS = ("CHG", "AECCAR", "PARCHG", "LOCPOT", "ELFCAR")
 _VASP_WORDS = ("POSCAR", "CONTCAR", "CENTCAR")
+_HEAD = 50_000  # bytes that say the format
 _BAD_INDEX = (IndexError, StopIteration, AssertionError)
 
 
@@ -65,14 +70,53 @@ def _iread(path: str, chosen: range) -> Iterator[Atoms]:
 
     index = slice(chosen.start, chosen.stop, chosen.step)
     try:
-        # parallel: ASE would send the frames of the first MPI rank to all.
-        yield from ase.io.iread(path, index=index, parallel=False, do_not_split_by_at_sign=True)
+        with _opened(Path(path)) as (source, kind):
+            # parallel: ASE would send the frames of the first MPI rank to all.
+            options = {"parallel": False, "do_not_split_by_at_sign": True}
+            found = ase.io.iread(source, index, kind, **options)
+            if kind == "lammps-dump-text":
+                found = _whole_frames(source, list(found), chosen)
+            yield from found
+    except InputError:
+        raise
     except _BAD_INDEX:
         raise InputError(
-            f"{path}: has no frame {chosen.start}, or is not a structure file"
+            f"{path}: has no frame {chosen.start}, is truncated, or not a structure file"
         ) from None
     except Exception as error:  # ASE's readers raise whatever their parsing stumbles over.
         raise _unread(path, error) from None
+
+
+def _whole_frames(stream: EndingText, frames: list[Atoms], chosen: range) -> list[Atoms]:
+    """Frames of a dump, of which ASE takes the atoms that are there, however many there should be.
+
+    One line behind the end is asked for to see that no frame follows.
+    """
+    if stream.behind > (len(frames) < len(chosen)):
+        raise stream.truncated()
+    return frames
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, str]]:
+    """What ASE reads, a stream or the file's name, and the name of its format."""
+    from ase.io.formats import filetype, get_ioformat
+
+    head = io.BytesIO(read_bytes(path, _HEAD).removeprefix(codecs.BOM_UTF8))
+    head.name = plain_name(path)  # type: ignore[attr-defined]
+    kind = filetype(head)
+    if not get_ioformat(kind).acceptsfd:
+        yield str(path), kind
+    elif not get_ioformat(kind).isbinary:
+        with EndingText(path) as stream:
+            yield stream, kind
+    elif kind == "cif":
+        yield io.BytesIO(read_bytes(path).removeprefix(codecs.BOM_UTF8)), kind
+    elif is_compressed(path):
+        with open_bytes(path) as stream:
+            yield stream, kind
+    else:
+        yield str(path), kind
 
 
 def _read_by_us(path: Path) -> list[Atoms] | None:
@@ -109,5 +153,5 @@ def _pwscf_structure(path: Path) -> Atoms:
 
 
 def _unread(path: str | Path, error: Exception) -> InputError:
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
     return InputError(f"{path}: ASE cannot read it as a structure ({reason})")

@@ -35,6 +35,10 @@ _STRUCTURES: dict[str, dict] = {
     "a.cif": {},
     "a.pdb": {},
     "a.extxyz": {},
+    "a.xyz": {"plain": True},
+    "a.traj": {},
+    "a.gen": {},
+    "XDATCAR": {"format": "vasp-xdatcar"},
     "scf.in": {"format": "espresso-in", "pseudopotentials": {"C": "C.UPF", "H": "H.UPF"}},
 }
 _DUMP = """ITEM: TIMESTEP

@@ -209,3 +209,27 @@ def test_labels_of_systems_that_are_no_elements(tmp_path, label):
     for read in (read_structure, stored_density):
         with pytest.raises(InputError, match="no element" if label == "X" else "no such element"):
             read(str(folder))
+
+
+@pytest.mark.parametrize("name", ["x.extxyz", "x.extxyz.gz", "x.cif", "x.cif.bz2", "x.pdb"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_first_bytes_tell_how_a_file_is_packed(tmp_path, name, pack, mark):
+    text = text_of(tmp_path, name.partition(".")[0] + "." + name.split(".")[1])
+    crlf = mark + text.replace("\n", "\r\n").encode()
+    (tmp_path / name).write_bytes(pack(crlf))
+    assert_methane(read_structure(str(tmp_path / name)))
+
+
+def test_trajectory_of_ase_in_gzip(tmp_path):
+    write(tmp_path / "x.traj", [METHANE, METHANE])
+    (tmp_path / "y.traj").write_bytes(gzip.compress((tmp_path / "x.traj").read_bytes()))
+    assert_methane(read_structure(str(tmp_path / "y.traj"), 1))
+
+
+def test_gro_says_no_elements(tmp_path):
+    text = text_of(tmp_path, "x.gro")
+    with pytest.raises(InputError, match="a .gro file has no elements"):
+        read_structure(str(tmp_path / "x.gro"))
+    with pytest.raises(InputError, match="states 7 atoms, 5 lines"):
+        read_structure(saved(tmp_path, "x.gro", text.replace("\n    5\n", "\n    7\n")), force=True)
