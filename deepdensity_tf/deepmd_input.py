@@ -44,7 +44,6 @@ _ONE_SEED = _Key("training.seed is the seed of all", _always)
 _NO_SCALE = _Key("the nets have no such scale", _always)
 _ACTIVATION = _Key("leave it out, activations are fixed")
 _PRECISION = _Key("write model.precision, float32 or float64", _one_of("default"))
-_LCURVE = _Key("dd-tf plot lcurve --follow shows the training", _always)
 _BATCHES = _Key("leave it out, batch_size of validation_data is the number of frames in all")
 _ENERGY = _Key("leave it out; the loss of a density has pref_abs, pref_sq, pref_charge")
 
@@ -85,9 +84,6 @@ _KEYS = {
     "training.training_data.set_prefix": _Key("sets are found by set.*", _one_of("set")),
     "training.validation_data.numb_btch": _BATCHES,
     "training.validation_data.set_prefix": _Key("sets are found by set.*", _one_of("set")),
-    "training.tensorboard": _LCURVE,
-    "training.tensorboard_log_dir": _LCURVE,
-    "training.tensorboard_freq": _LCURVE,
     "training.disp_training": _Key("the learning curve is always shown", _one_of(True)),
     "training.time_training": _Key("lcurve.out has the seconds", _always),
     "training.profiling": _Key("leave it out, there is no profiler", _one_of(False)),

@@ -360,6 +360,28 @@ def _training() -> Argument:
                 doc="Keep the averaged weights of the least validation NMAE, seen every disp_freq "
                 "steps, in the checkpoints: dd-tf freeze takes them. Only with validation_data.",
             ),
+            Argument(
+                "tensorboard",
+                bool,
+                optional=True,
+                default=False,
+                doc="Write the columns of disp_file for TensorBoard too, and loss and NMAE of "
+                "single batches.",
+            ),
+            Argument(
+                "tensorboard_log_dir",
+                str,
+                optional=True,
+                default="log",
+                doc="Folder of TensorBoard's files; a restart goes on in it.",
+            ),
+            Argument(
+                "tensorboard_freq",
+                int,
+                optional=True,
+                default=1,
+                doc="Steps between single batches that TensorBoard shows.",
+            ),
         ],
         doc="The run.",
     )
@@ -404,6 +426,7 @@ _BOUNDS = (
             "training.numb_steps",
             "training.disp_freq",
             "training.save_freq",
+            "training.tensorboard_freq",
             "training.max_time",
             "training.training_data.numb_points",
             "training.validation_data.numb_points",
@@ -437,7 +460,7 @@ _BOUNDS = (
     ),
     *(
         (key, lambda value: value.strip(), "a name")
-        for key in ("training.disp_file", "training.save_ckpt")
+        for key in ("training.disp_file", "training.save_ckpt", "training.tensorboard_log_dir")
     ),
     ("model.nspline", lambda value: value >= 8, "at least 8"),
     ("model.descriptor.lmax", lambda value: 1 <= value <= 8, "1 to 8"),

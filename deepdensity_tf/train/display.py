@@ -10,6 +10,7 @@ from typing import Protocol
 from deepdensity_tf.infer.metrics import Errors
 from deepdensity_tf.train.checkpoint import TrainingState
 from deepdensity_tf.train.lcurve import LearningCurve
+from deepdensity_tf.train.summaries import Summaries
 from deepdensity_tf.train.validation import Validation
 from deepdensity_tf.train.window import Window, error_sums, mean_errors
 from deepdensity_tf.train.workers import Workers
@@ -63,9 +64,11 @@ class Display:
         self._errors = ["nmae", "charge"]
         self._errors += [name for key, name in _OPTIONAL.items() if model[key]]
         self._window = Window(state.window, workers)
-        self._curve = None
+        self._curve = self._summaries = None
         if workers.chief:
             self._curve = LearningCurve(self._run["disp_file"], self._columns(), state.step)
+        if workers.chief and self._run["tensorboard"]:
+            self._summaries = Summaries(self._run["tensorboard_log_dir"], state.step)
         self._renew_best()
         self._begin_line()
 
@@ -82,17 +85,22 @@ class Display:
         """Whether there are steps that no line has shown."""
         return self._points > 0
 
-    def add(self, sample, loss: float, predicted: tuple, used: bool) -> None:
+    def add(self, step: int, sample, loss: float, predicted: tuple, used: bool) -> None:
         """A step that was done; whether it was `used` for training, as its numbers were finite."""
         self._points += self._workers.count * len(predicted[0])
         if used:
             errors = Errors()
             errors.add(predicted[0], sample, *predicted[1:])
             self._window.add(loss, errors)
+            if self._summaries and step % self._run["tensorboard_freq"] == 0:
+                nmae = mean_errors(error_sums(errors))["nmae"]
+                self._summaries.add(step, {"loss_batch": loss, "nmae_batch": nmae})
 
     def keep(self) -> None:
         """Put the means since the last line where checkpoints find them."""
         self._window.keep()
+        if self._summaries:
+            self._summaries.flush()
 
     def show(self, progress: Progress, rate: float) -> None:
         """Write a line; validate, and keep the weights if they are the best so far."""
@@ -108,7 +116,11 @@ class Display:
                 average = self._state.optimizer.average
                 self._state.best.consider(errors["nmae"], average, progress.step)
         if self._curve is not None:
-            self._curve.add(progress.step, {**values, "lr": rate, "time": progress.elapsed})
+            values |= {"lr": rate, "time": progress.elapsed}
+            self._curve.add(progress.step, values)
+            if self._summaries:
+                self._summaries.add(progress.step, values)
+                self._summaries.flush()
             left = _clock(progress.remaining)
             log.info("%s  lr %.1e  %.0f points/s  %s left", text, rate, speed, left)
         self._window.clear()

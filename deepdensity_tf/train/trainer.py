@@ -206,7 +206,7 @@ class Trainer:
                 tf.constant(float(self._stopped), tf.float64),
             )
             progress.step += 1
-            display.add(_arrays(sample), float(loss), _arrays(predicted), bool(used))
+            display.add(progress.step, _arrays(sample), float(loss), _arrays(predicted), bool(used))
             unusable = 0 if used else unusable + 1
             if unusable:
                 self._tell_of_skipped(progress.step, float(loss))

@@ -63,6 +63,7 @@ def test_what_has_no_effect_is_taken_with_a_warning(caplog):
         taken = complete_input(data, "input.json")
     assert taken["training"]["training_data"]["batch_size"] == 1
     assert taken["model"]["descriptor"]["axis_neuron"] == 16
+    assert taken["training"]["tensorboard"] and taken["training"]["tensorboard_log_dir"] == "log"
     said = [record.getMessage().split()[1] for record in caplog.records]
     assert sorted(said) == sorted(
         [
@@ -74,8 +75,6 @@ def test_what_has_no_effect_is_taken_with_a_warning(caplog):
             "learning_rate.type",
             "learning_rate.decay_steps",
             "training.training_data.batch_size",
-            "training.tensorboard",
-            "training.tensorboard_log_dir",
         ]
     )
     assert data["model"]["descriptor"]["sel"] == [46, 92]
