@@ -7,7 +7,7 @@
 #include "model.h"
 
 struct DD_Model {
-  explicit DD_Model(const char* path) : model(path) {}
+  explicit DD_Model(const char* path) : model(dd::model_file(path)) {}
   const dd::Model model;
 };
 

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -28,19 +29,19 @@ using Text = std::unique_ptr<char, decltype(&std::free)>;
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-// The op library lies beside this one, also where this one is reached through a link.
-std::string op_library_path() {
+// The folder of this library, also where it is reached through a link; ends in /.
+std::string library_folder() {
   Dl_info info;
-  if (!dladdr(reinterpret_cast<void*>(&op_library_path), &info) || !info.dli_fname)
+  if (!dladdr(reinterpret_cast<void*>(&library_folder), &info) || !info.dli_fname)
     throw std::runtime_error("cannot find the folder of libdeepdensity_c.so");
   const Text real(realpath(info.dli_fname, nullptr), &std::free);
   const std::string path = real ? real.get() : info.dli_fname;
-  return path.substr(0, path.rfind('/') + 1) + "libdeepdensity_op.so";
+  return path.substr(0, path.rfind('/') + 1);
 }
 
 // Loads it; the names of its operations.
 std::set<std::string> load_op_library() {
-  const std::string path = op_library_path();
+  const std::string path = library_folder() + "libdeepdensity_op.so";
   const Status status = new_status();
   TF_Library* library = TF_LoadLibrary(path.c_str(), status.get());
   if (TF_GetCode(status.get()) != TF_OK)
@@ -97,6 +98,12 @@ void check_run(const Status& status) {
 }
 
 }  // namespace
+
+std::string model_file(const std::string& given) {
+  if (given.find('/') != std::string::npos || access(given.c_str(), F_OK) == 0) return given;
+  const std::string shipped = library_folder() + "../models/" + given + ".pb";
+  return access(shipped.c_str(), F_OK) == 0 ? shipped : given;
+}
 
 Tensor new_tensor(TF_DataType type, std::initializer_list<int64_t> shape) {
   size_t bytes = TF_DataTypeSize(type);

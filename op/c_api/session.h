@@ -45,6 +45,10 @@ template <typename T> Tensor copied_tensor(const T* data, std::initializer_list<
 // What speaks against the bytes of a foreign graph; "" if nothing does. Loads the op library (once a process).
 std::string fault_of(const char* graph, size_t size);
 
+// The file of a model: the one given, or that of a shipped model of this name where no such file exists; as
+// deepdensity_tf/utils/shipped.py.
+std::string model_file(const std::string& given);
+
 class Session {
  public:
   // The graph of a file, judged first. Throws BadModel.

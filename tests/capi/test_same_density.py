@@ -15,8 +15,9 @@ from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.infer.compression import compress
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.utils.ops import LIBRARY
+from deepdensity_tf.utils.shipped import shipped_models
 from tests.capi.conftest import EXAMPLES
-from tests.capi.library import GRADIENT, OK, SPIN_DENSITY, Structure
+from tests.capi.library import BAD_MODEL, GRADIENT, OK, SPIN_DENSITY, Structure
 from tests.model.test_frozen import SCRIPT, graph_of
 
 CELL = np.array([[4.0, 0, 0], [0.5, 4.4, 0], [0, -0.3, 5.0]])
@@ -183,6 +184,26 @@ def test_programs_write_the_same_cube(compiled, frozen_model, tmp_path, pbc):
     command = [sys.executable, SCRIPT, LIBRARY, *arguments, tmp_path / "rho.npy"]
     subprocess.run(command, check=True, capture_output=True)
     same(np.load(tmp_path / "rho.npy"), wanted)
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_models_by_name(load, name, tmp_path, monkeypatch, frozen_model):
+    """As in Python: a file of that name comes first, and a path is no name."""
+    monkeypatch.chdir(tmp_path)
+    python, model, structure = DeepDensity(name), load(name), Structure(COORD, ATYPE)
+    same(model.eval(structure, points())[1], python.eval(COORD, None, ATYPE, points()))
+    for path in (f"./{name}", f"nosuch/{name}", "nosuch", ""):
+        assert load(path).status == BAD_MODEL
+    (tmp_path / name).write_bytes(frozen_model.read_bytes())
+    other = load(name)
+    assert other.lib.DD_NumTypes(other.handle) == 2
+
+
+@pytest.mark.slow
+def test_programs_know_shipped_models(compiled, tmp_path):
+    command = [compiled(EXAMPLES / "density.c"), "organic", EXAMPLES / "ethane.extxyz", *"888"]
+    subprocess.run([*command, "rho.cube"], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "rho.cube").stat().st_size > 0
 
 
 @pytest.mark.slow

@@ -60,7 +60,8 @@ typedef struct DD_Grid {
   double origin[3]; /* Å */
 } DD_Grid;
 
-/* Load a frozen model. On failure *model is NULL. */
+/* Load a frozen model: a file, or the name of a model that comes with the package, such as "organic"
+ * (`dd-tf models`), where no file of that name exists. On failure *model is NULL. */
 DD_EXPORT DD_Status DD_Load(const char* path, DD_Model** model);
 
 /* Whether DD_Load would let TensorFlow see these bytes, `size` of a serialized GraphDef: only known

@@ -47,6 +47,7 @@ struct Grid {
 // A frozen model.
 class DeepDensity {
  public:
+  // A file, or the name of a model that comes with the package.
   explicit DeepDensity(const std::string& path) {
     DD_Model* model = nullptr;
     check(DD_Load(path.c_str(), &model));
