@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.data.checks import check_frame
+from deepdensity_tf.data.checks import report_frame
 from deepdensity_tf.data.layout import system_paths
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import find_systems
 from deepdensity_tf.formats import Grid, read_density
 from deepdensity_tf.formats.base import make_atoms
-from deepdensity_tf.formats.examine import examine_atoms
+from deepdensity_tf.formats.examine import examine_usable
 from deepdensity_tf.formats.findings import report
 from deepdensity_tf.formats.integral import examined
 from deepdensity_tf.infer.frames import structure_of
@@ -145,13 +145,14 @@ def _of_system(path: str, index: int, nopbc: bool, force: bool) -> Subject:
     frame = systems[0].frame(number)
     if frame.grid_shape is None:
         raise InputError(f"{path}: frame {number} has loose points, expected a full grid")
-    check_frame(frame, force)
-    found = structure_of(frame, systems[0].type_map)
-    cell, pbc = found.grid.cell, found.pbc and not nopbc
-    atoms = make_atoms(Path(path), found.symbols, found.coord, cell, pbc)
-    report(examine_atoms(atoms), frame.label, force)
-    structure = Structure(found.symbols, found.coord, found.grid, pbc)
-    density = np.asarray(frame.density, dtype=np.float64).reshape(found.grid.shape)
+    frame = replace(frame, pbc=frame.pbc and not nopbc)
+    report_frame(frame, systems[0].type_map, force)
+    structure = structure_of(frame, systems[0].type_map)
+    atoms = make_atoms(
+        Path(path), structure.symbols, structure.coord, structure.grid.cell, structure.pbc
+    )
+    report(examine_usable(atoms), frame.label)  # types need not be elements
+    density = np.asarray(frame.density, dtype=np.float64).reshape(structure.grid.shape)
     return Subject(structure, density)
 
 

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from deepdensity_tf.data.frame import Frame
-from deepdensity_tf.formats.examine import examine_distances, examine_lengths
+from deepdensity_tf.formats.examine import (
+    examine_bonds,
+    examine_cell,
+    examine_distances,
+    examine_lengths,
+)
 from deepdensity_tf.formats.findings import Finding, report
 from deepdensity_tf.formats.integral import examine_elements, examine_integral
 from deepdensity_tf.utils.errors import InputError
@@ -52,8 +57,21 @@ def check_frame(frame: Frame, force: bool = False) -> None:
     report(findings, frame.label, force)
 
 
+def report_frame(frame: Frame, type_map: Sequence[str], force: bool = False) -> None:
+    """Refuse what no frame can be and warn of what is odd: all that is known of it.
+
+    Raises
+    ------
+    InputError
+        See `check_frame`; a periodic cell too small for its atoms.
+    """
+    check_frame(frame, force)
+    report(examine_frame(frame, type_map), frame.label, force)
+
+
 def examine_frame(frame: Frame, type_map: Sequence[str]) -> list[Finding]:
-    """Doubts about the types and the electrons of a frame that is sound."""
+    """What is odd about the types, cell, bonds and electrons of a frame that is sound."""
+    from ase import Atoms
     from ase.data import atomic_numbers
 
     names = [type_map[t] for t in frame.atype]
@@ -61,9 +79,11 @@ def examine_frame(frame: Frame, type_map: Sequence[str]) -> list[Finding]:
     if unknown:
         text = f"types {' '.join(unknown)} are no elements: electrons are not checked, and predict "
         return [Finding("doubt", f"{text}takes structures of elements alone")]
-    if frame.electrons is None:
-        return []
     numbers = np.array([atomic_numbers[name] for name in names])
+    atoms = Atoms(numbers, frame.coord, cell=frame.box, pbc=frame.pbc)
+    findings = examine_cell(atoms) + examine_bonds(atoms)
+    if frame.electrons is None or findings:
+        return findings  # what else is odd follows from these
     return examine_elements(frame.density, frame.electrons, numbers, frame.volume)
 
 

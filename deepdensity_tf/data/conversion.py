@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepdensity_tf.data.augmentation import read_channels
-from deepdensity_tf.data.checks import check_frame
+from deepdensity_tf.data.checks import report_frame
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.layout import system_paths
 from deepdensity_tf.data.system import DensitySystem
@@ -113,7 +113,7 @@ def _of_system(file: str, options: ConvertOptions) -> Iterator[NamedFrame]:
     for frame in system:
         if options.pbc is not None:
             frame = replace(frame, pbc=options.pbc)
-        check_frame(frame, options.force)
+        report_frame(frame, system.type_map, options.force)
         if options.points and frame.grid_shape is None and frame.weight is None:
             raise InputError(
                 f"{frame.label}: has points without weights, expected full grids or weighted "
@@ -128,7 +128,7 @@ def _of_file(file: str, extra: str | None, options: ConvertOptions) -> Iterator[
         names = sorted(set(symbols))
         atype = np.array([names.index(symbol) for symbol in symbols], dtype=np.int32)
         channels = None if found.augmentation is None else found.augmentation.channels
-        yield NamedFrame(_frame(found, atype, file, options), names, channels)
+        yield NamedFrame(_frame(found, atype, file), names, channels)
 
 
 def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumetric]:
@@ -222,9 +222,9 @@ def _by_type(found: NamedFrame, file: str, options: ConvertOptions) -> NamedFram
     return found._replace(frame=replace(frame, atype=atype[order], **ordered), names=known)
 
 
-def _frame(found: Volumetric, atype: np.ndarray, file: str, options: ConvertOptions) -> Frame:
+def _frame(found: Volumetric, atype: np.ndarray, file: str) -> Frame:
     spin = found.spin_density
-    frame = Frame(
+    return Frame(
         label=file,
         coord=found.atoms.positions,
         box=found.atoms.cell.array,
@@ -237,5 +237,3 @@ def _frame(found: Volumetric, atype: np.ndarray, file: str, options: ConvertOpti
         augmentation=found.augmentation and found.augmentation.total,
         spin_augmentation=found.augmentation and found.augmentation.spin,
     )
-    check_frame(frame, options.force)
-    return frame

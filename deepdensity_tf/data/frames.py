@@ -68,12 +68,12 @@ class FrameList(Sequence):
         return replace(frame, full_electrons=self._electrons[index])
 
     def _doubt(self, frame: Frame, number: int) -> None:
-        """Warn, once, of a system whose first frame to be seen has odd electrons."""
+        """Say, once, what is odd about a system's first frame to be seen."""
         if self._doubted or number in self._examined:
             return
         self._examined.add(number)
         findings = examine_frame(frame, self.systems[number].type_map)
-        report(findings, frame.label)
+        report(findings, frame.label, self._force)
         self._doubted = bool(findings)
 
     @property

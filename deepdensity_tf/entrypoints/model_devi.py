@@ -184,7 +184,7 @@ def _write_frames(
         for path in paths:
             if len(paths) > 1:
                 stream.write(f"# {path}\n")
-            for structure in _frames(args, path):
+            for structure in _frames(args, path, examine=False):
                 found = model_deviation(models, structure.atoms, args.radius)
                 stream.write(_row(structure.index * args.frequency, found, args.atomic))
                 summary.add(path, structure.index, float(found.atoms.max()))
@@ -192,17 +192,17 @@ def _write_frames(
 
 
 def _frame_progress(args: argparse.Namespace, paths: Sequence[str]):
-    """Progress over all frames, which are counted first."""
+    """Progress over all frames, which are examined and counted first."""
     from deepdensity_tf.utils.progress import track
 
     total = sum(1 for path in paths for _ in _frames(args, path))
     return track(total, "comparing", "frames")
 
 
-def _frames(args: argparse.Namespace, path: str) -> Iterator[StructureFrame]:
+def _frames(args: argparse.Namespace, path: str, examine: bool = True) -> Iterator[StructureFrame]:
     from deepdensity_tf.infer.structures import read_structures
 
-    return read_structures(path, args.frames, args.nopbc, args.force)
+    return read_structures(path, args.frames, args.nopbc, args.force, examine)
 
 
 def _single_paths(given: Sequence[str]) -> list[str]:

@@ -154,7 +154,7 @@ def _lcurve(args: argparse.Namespace):
 def _parity(args: argparse.Namespace):
     import numpy as np
 
-    from deepdensity_tf.data.checks import check_frame
+    from deepdensity_tf.data.frames import FrameList
     from deepdensity_tf.infer.frames import choose_frames, predict_frame
     from deepdensity_tf.plot.pictures import parity
     from deepdensity_tf.utils.progress import track
@@ -165,9 +165,7 @@ def _parity(args: argparse.Namespace):
     nframes = sum(len(entry.indices) for entry in chosen)
     with track(nframes, "predicting", "frames") as advance:
         for entry in chosen:
-            for index in entry.indices:
-                frame = entry.system.frame(index)
-                check_frame(frame, args.force)
+            for frame in FrameList([entry.system], [entry.indices], force=args.force):
                 pred.append(predict_frame(model, frame))
                 ref.append(np.ravel(frame.density))
                 advance()
@@ -207,7 +205,7 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
     """Atoms, densities of model and reference on the grid, and a name with the NMAE."""
     import numpy as np
 
-    from deepdensity_tf.data.checks import check_frame
+    from deepdensity_tf.data.checks import report_frame
     from deepdensity_tf.infer.frames import add_frame_errors, choose_frames, structure_of
     from deepdensity_tf.infer.metrics import Errors
     from deepdensity_tf.utils.errors import InputError
@@ -221,7 +219,7 @@ def _predicted_frame(args: argparse.Namespace) -> tuple[Structure, np.ndarray, n
     label = f"{chosen[0].name}, frame {index}"
     if frame.grid_shape is None:
         raise InputError(f"{args.system}: frame {index} has loose points, expected a full grid")
-    check_frame(frame, args.force)
+    report_frame(frame, model.type_map, args.force)
     errors, pred = add_frame_errors(Errors(), model, frame, label)
     ref = np.ravel(frame.density)
     structure = structure_of(frame, model.type_map)

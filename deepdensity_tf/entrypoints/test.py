@@ -6,6 +6,7 @@ import argparse
 import logging
 
 from deepdensity_tf.entrypoints.options import (
+    add_force,
     add_json,
     add_model,
     add_systems,
@@ -56,6 +57,7 @@ def add_parser(subparsers) -> None:
         "how its error goes with its members' deviation; they must be frames that no member was "
         "trained on",
     )
+    add_force(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
 
     model = DeepDensity(args.model)
     chosen = choose_frames(args.system, model.type_map, args.frames, args.max_frames)
-    report = {"model": args.model, **evaluate(model, chosen, args.detail)}
+    report = {"model": args.model, **evaluate(model, chosen, args.detail, args.force)}
     if model.augmentation is not None:
         report["occupancies"] = occupancy_errors(model, chosen)
     write_json(args, report)

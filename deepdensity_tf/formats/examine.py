@@ -17,6 +17,7 @@ _FARTHEST = 1e6  # Å
 # Of the sum of the covalent radii: N2 has 0.77, the least there is; lengths in Å taken as bohr make
 # at most 0.63 (H2) of it.
 _SHORT_BOND = 0.65
+_FLAT = 1e-9  # Å^3
 _LEAST_VOLUME = 1.0  # Å^3 an atom; hydrogen at 500 GPa has 1.4
 
 
@@ -92,7 +93,7 @@ def examine_bonds(atoms: Atoms) -> list[Finding]:
     radii = _SHORT_BOND * covalent_radii[atoms.numbers]
     pbc = bool(atoms.pbc.any())
     pair = closest_pair(atoms.positions, atoms.cell.array, pbc, radii)
-    if not np.isfinite(pair.distance):
+    if not CLOSEST <= pair.distance < np.inf:  # closer: see `examine_distances`
         return []
     bond = covalent_radii[atoms.numbers[[pair.first, pair.second]]].sum()
     return [
@@ -105,19 +106,44 @@ def examine_bonds(atoms: Atoms) -> list[Finding]:
     ]
 
 
-def examine_atoms(atoms: Atoms) -> list[Finding]:
-    """Elements, occupancy, distances and the cell of a structure that a file holds."""
+def examine_usable(atoms: Atoms) -> list[Finding]:
+    """What makes a structure one that has no density: no atoms, no elements, NaN, no cell."""
     if not len(atoms):
         return [Finding("final", "has no atoms, expected at least one")]
-    unusable = _examine_elements(atoms) + examine_lengths(atoms.positions, atoms.cell.array)
+    for name, array in (("coord", atoms.positions), ("box", atoms.cell.array)):
+        if not np.isfinite(array).all():
+            return [Finding("final", f"{name} holds NaN or infinity")]
+    return (
+        _examine_elements(atoms)
+        + examine_lengths(atoms.positions, atoms.cell.array)
+        + (_examine_vectors(atoms) if atoms.pbc.any() else [])
+    )
+
+
+def examine_atoms(atoms: Atoms) -> list[Finding]:
+    """Elements, occupancy, distances and the cell of a structure that a file holds."""
+    unusable = examine_usable(atoms)
     if unusable:
         return unusable
-    findings = _examine_occupancy(atoms)
+    findings = _examine_occupancy(atoms) + examine_cell(atoms)
     pbc = bool(atoms.pbc.any())
-    if pbc:
-        findings += _examine_cell(atoms)
     close = examine_distances(atoms.positions, atoms.cell.array, pbc)
     return findings + (close or examine_bonds(atoms))
+
+
+def _examine_vectors(atoms: Atoms) -> list[Finding]:
+    """A periodic structure that lacks vectors of its cell."""
+    if atoms.cell.rank < 3:
+        return [
+            Finding(
+                "final",
+                f"periodic with {atoms.cell.rank} cell vectors, expected 3 (give it a cell "
+                "with vacuum, or no periodicity: --nopbc)",
+            )
+        ]
+    if atoms.cell.volume < _FLAT:
+        return [Finding("final", "the cell has no volume, expected three independent vectors")]
+    return []
 
 
 def _examine_elements(atoms: Atoms) -> list[Finding]:
@@ -169,8 +195,9 @@ def _means_none(atoms: Atoms) -> bool:
     return np.allclose(atoms.cell.array, np.eye(3))
 
 
-def _examine_cell(atoms: Atoms) -> list[Finding]:
-    if not is_too_small(atoms):
+def examine_cell(atoms: Atoms) -> list[Finding]:
+    """A periodic cell that cannot hold the atoms."""
+    if not atoms.pbc.any() or not is_too_small(atoms):
         return []
     why = "; 1 x 1 x 1 Å stands for 'no crystal' in PDB files" if _means_none(atoms) else ""
     text = f"the cell of {atoms.cell.volume:.4g} Å^3 is too small for its {len(atoms)} atoms"

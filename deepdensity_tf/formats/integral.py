@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from deepdensity_tf.formats.base import BOHR, Volumetric
-from deepdensity_tf.formats.examine import examine_atoms, examine_bonds
+from deepdensity_tf.formats.examine import examine_atoms, examine_bonds, examine_usable
 from deepdensity_tf.formats.findings import Finding, report
 from deepdensity_tf.formats.windows import as_cell, from_whole
 
@@ -50,18 +50,17 @@ def examined(volume: Volumetric, label: str, pbc: bool, force: bool = False) -> 
     atoms = volume.atoms.copy()
     atoms.pbc = atoms.pbc if pbc == atoms.pbc.any() else pbc
     volume, findings = as_cell(replace(volume, atoms=atoms), pbc)
-    if len(atoms):
-        findings += examine_atoms(atoms)
-    report(findings, label, force)
+    report(findings + examine_atoms(atoms), label, force)
     report(_examine_volume(volume), label, force)
     return volume
 
 
 def _examine_numbers(volume: Volumetric) -> list[Finding]:
     """What cannot be examined."""
-    arrays = {"coord": volume.atoms.positions, "box": volume.atoms.cell.array}
-    arrays |= {"density": volume.density, "spin_density": volume.spin_density}
-    for name, array in arrays.items():
+    unusable = examine_usable(volume.atoms)
+    if unusable:
+        return unusable
+    for name, array in (("density", volume.density), ("spin_density", volume.spin_density)):
         if array is not None and not np.isfinite(np.sum(array, dtype=np.float64)):
             return [Finding("final", f"{name} holds NaN or infinity")]
     if not abs(np.linalg.det(volume.atoms.cell.array)) > _FLAT:
@@ -147,7 +146,7 @@ def _examine_amount(amount: _Amount, natoms: int) -> list[Finding]:
         return [Finding("final", "has no atoms, expected those that the density belongs to")]
     electrons = amount.electrons
     if _FEWEST * natoms <= electrons <= _MOST * natoms:
-        return []
+        return _examine_sign(amount, "fault", _NEGATIVE[1])
     found = f"density integrates to {electrons:.4g} electrons for {natoms} atoms; expected "
     size = float(np.mean(np.abs(amount.density), dtype=np.float64))
     if float(np.mean(amount.density, dtype=np.float64)) <= _CANCELLED * size:
@@ -155,6 +154,18 @@ def _examine_amount(amount: _Amount, natoms: int) -> list[Finding]:
         return [Finding("fault", found + "a difference of densities, a spin density, zeros)")]
     cause = amount.cause(0.5 * natoms, _MOST * natoms)
     return [Finding("fault", f"{found}electrons/Å^3; {cause}")]
+
+
+def _examine_sign(
+    amount: _Amount, severity: Literal["doubt", "fault"], most: float
+) -> list[Finding]:
+    """A density that is negative by more than a share of it."""
+    negative = -float(np.minimum(amount.density, 0).sum(dtype=np.float64))
+    share = negative / (float(np.abs(amount.density).sum(dtype=np.float64)) or 1.0)
+    if share <= most:
+        return []
+    text = f"{100 * share:.0f} % of the density is negative; is it an orbital, a difference?"
+    return [Finding(severity, text)]
 
 
 def examine_elements(
@@ -173,11 +184,9 @@ def examine_elements(
 def _examine_electrons(amount: _Amount, numbers: np.ndarray) -> list[Finding]:
     """A number of electrons that the elements do not explain, a sign that no density has."""
     electrons, natoms, protons = amount.electrons, len(numbers), int(numbers.sum())
-    negative = -float(np.minimum(amount.density, 0).sum(dtype=np.float64))
-    share = negative / (float(np.abs(amount.density).sum(dtype=np.float64)) or 1.0)
-    if share > _NEGATIVE[0]:
-        text = f"{100 * share:.0f} % of the density is negative; is it an orbital, a difference?"
-        return [Finding("fault" if share > _NEGATIVE[1] else "doubt", text)]
+    odd = _examine_sign(amount, "doubt", _NEGATIVE[0])
+    if odd:
+        return odd
     low, high = _FEW * natoms, 1.05 * protons + 2
     if electrons > high:
         text = f"{electrons:.4g} electrons, but {protons} protons; {amount.cause(low, high)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepdensity_tf.data.frames import FrameList
 from deepdensity_tf.infer.frames import Chosen, add_frame_errors
 from deepdensity_tf.infer.metrics import (
     NMAE_DEFINITION,
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
 
 
-def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = None) -> dict:
+def evaluate(
+    model: DeepDensity,
+    chosen: Sequence[Chosen],
+    detail: str | None = None,
+    force: bool = False,
+) -> dict:
     """Compare a model with reference densities.
 
     Parameters
@@ -37,6 +43,8 @@ def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = 
     detail : str, optional
         Prefix of files ``<detail>.<system>.npz`` with the arrays ``pred_<frame>`` and
         ``ref_<frame>``, electrons/Å^3, shaped as the frame's grid or (npoints,).
+    force : bool
+        Warn of frames that are odd instead of refusing them (see `data.frames`).
 
     Returns
     -------
@@ -45,6 +53,11 @@ def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = 
         ``frame`` and ``expected_nmae`` (None without calibration); ``systems``: for each system
         `summarise` with ``system`` and ``path``; ``all``: `summarise` of all frames; ``deciles``:
         `errors_by_decile` of all frames. JSON takes it as it is.
+
+    Raises
+    ------
+    InputError
+        A frame that no density can be.
     """
     frames: list[dict] = []
     systems: list[dict] = []
@@ -54,8 +67,8 @@ def evaluate(model: DeepDensity, chosen: Sequence[Chosen], detail: str | None = 
         for entry in chosen:
             with _detail_file(detail, entry.name) as keep:
                 errors = Errors()
-                for index in entry.indices:
-                    frame = entry.system.frame(index)
+                examined = FrameList([entry.system], [entry.indices], force=force)
+                for index, frame in zip(entry.indices, examined, strict=True):
                     label = f"{entry.name} frame {index}"
                     error, pred = add_frame_errors(errors, model, frame, label)
                     likely = expected_error(model, frame.coord, frame.periodic_box, frame.atype)

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from deepdensity_tf.data.layout import may_hold_systems
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.formats.base import make_atoms
-from deepdensity_tf.formats.examine import examine_atoms, is_too_small
+from deepdensity_tf.formats.examine import examine_atoms, examine_usable, is_too_small
 from deepdensity_tf.formats.findings import report
 from deepdensity_tf.formats.structure_text import examine_file
 from deepdensity_tf.infer.structure_files import file_frames
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FLAT = 1e-9  # Å^3
 TAKEN_AS_PERIODIC = "%s: is periodic along some cell vectors, taken so along all"
 
 
@@ -96,7 +93,8 @@ def read_structures(
             atoms.pbc = False
             if is_too_small(atoms):  # no window on a molecule either: a box around it is
                 atoms.cell = None
-        check_structure(atoms, label)
+        if examine:  # before the frame is taken as periodic along missing vectors
+            report(examine_usable(atoms), label)
         if is_partly_periodic(atoms):
             if not partly_periodic:
                 log.warning(TAKEN_AS_PERIODIC, label)
@@ -117,21 +115,6 @@ def read_structure(
 def is_partly_periodic(atoms: Atoms) -> bool:
     """Whether atoms are periodic along some cell vectors and not along others."""
     return bool(atoms.pbc.any() and not atoms.pbc.all())
-
-
-def check_structure(atoms: Atoms, label: str) -> None:
-    """Raise InputError for a structure that has no density: no atoms, NaN, a cell too few."""
-    if not len(atoms):
-        raise InputError(f"{label}: has no atoms")
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        raise InputError(f"{label}: holds NaN or infinity in its positions or cell")
-    if atoms.pbc.any() and atoms.cell.rank < 3:
-        raise InputError(
-            f"{label}: periodic with {atoms.cell.rank} cell vectors, expected 3 (give it a cell "
-            "with vacuum, or no periodicity: --nopbc)"
-        )
-    if atoms.pbc.any() and atoms.cell.volume < _FLAT:
-        raise InputError(f"{label}: the cell has no volume, expected three independent vectors")
 
 
 def _system_frames(path: str, frames: str):

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdensity_tf.formats import Grid, box_around, fft_shape, write_volumetric
+from deepdensity_tf.formats.examine import examine_usable
+from deepdensity_tf.formats.findings import report
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.structures import (
-    TAKEN_AS_PERIODIC,
-    check_structure,
-    is_partly_periodic,
-)
+from deepdensity_tf.infer.structures import TAKEN_AS_PERIODIC, is_partly_periodic
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -127,7 +125,7 @@ class DeepDensityCalculator:
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise InputError("no atoms given, neither to the calculator nor to the call")
-        check_structure(atoms, "atoms")
+        report(examine_usable(atoms), "atoms")
         if is_partly_periodic(atoms):
             log.warning(TAKEN_AS_PERIODIC, "atoms")
             atoms = atoms.copy()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deepdensity_tf.data.system import DensitySystem, find_systems
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.infer.evaluate import evaluate
 from deepdensity_tf.infer.frames import choose_frames, predict_frame, structure_of
@@ -108,6 +109,37 @@ def test_command_prints_tables(capsys, frozen_model, folders, tmp_path):
     assert "NMAE = 100 sum|rho_model - rho_ref| / sum|rho_ref|" in out
     assert "estimate" not in out
     assert "test.json" in err and "test.json" not in out
+
+
+@pytest.mark.parametrize(
+    "faulty, reason",
+    [
+        (lambda density: 1e4 * density, "frame 1: density integrates to"),
+        (lambda density: density - 1.2 * density.mean(), "is no electron density"),
+        (lambda density: np.full_like(density, np.nan), "density holds NaN"),
+    ],
+)
+def test_command_examines_frames(capsys, caplog, frozen_model, tmp_path, faulty, reason):
+    folder = write_small_system(tmp_path / "data", nframes=2, seed=5)
+    path = folder / "set.000/density.npy"
+    density = np.load(path)
+    density[1] = faulty(density[1])
+    np.save(path, density)
+    arguments = ["test", "-m", frozen_model, "-s", folder]
+    code, _, err = run(capsys, *arguments)
+    assert code == 2 and reason in err and len(err.strip().splitlines()) == 1
+    code, _, _ = run(capsys, *arguments, "--force")
+    assert code == (2 if "NaN" in reason else 0)
+    assert run(capsys, *arguments, "--frames", ":1")[0] == 0
+
+
+def test_command_examines_structures(capsys, caplog, frozen_model, tmp_path):
+    folder = write_small_system(tmp_path / "data", nframes=3, seed=5)
+    for name in ("coord", "box"):  # as if Å had been taken for bohr
+        path = folder / f"set.000/{name}.npy"
+        np.save(path, np.load(path) * BOHR)
+    run(capsys, "test", "-m", frozen_model, "-s", folder, "--force")
+    assert caplog.text.count("are the lengths in another unit?") == 1
 
 
 def test_command_labels_estimates(capsys, frozen_model, folders, tmp_path):
