@@ -158,6 +158,17 @@ def test_tensorflow_starts_silently():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_keras_starts_when_it_is_asked_for():
+    code = (
+        "import os, sys; from deepdensity_tf.utils.log import import_tensorflow\n"
+        "import_tensorflow(); assert 'keras' not in sys.modules\n"
+        "assert 'TF_USE_LEGACY_KERAS' not in os.environ\n"
+        "import tensorflow as tf; print(tf.keras.layers.Dense(2)(tf.ones((1, 3))).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "(1, 2)", done.stderr
+
+
 def test_held_lines_are_shown_after_a_failure(capfd):
     with _native_stderr_held():
         os.write(2, b"noise\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import io
+import math
 import os
 import resource
 import threading
@@ -26,7 +27,7 @@ class WatchedFile:
     """A file as it was when its header was read: to map it after it shrank would be fatal."""
 
     path: str
-    state: tuple[int, int]  # bytes, time of the last change (ns)
+    state: tuple[int, int, int]  # as `file_state` has it
 
     @classmethod
     def of(cls, path: str | os.PathLike) -> WatchedFile:
@@ -36,16 +37,20 @@ class WatchedFile:
     def check(self) -> None:
         """Raise InputError if the file is another one now, or gone."""
         try:
-            same = file_state(os.stat(self.path)) == self.state
+            # Not by the third number: a change of rights or another hard link is none of its bytes.
+            same = file_state(os.stat(self.path))[:2] == self.state[:2]
         except OSError:
             raise InputError(f"{self.path}: was removed while in use") from None
         if not same:
             raise InputError(f"{self.path}: was changed while in use")
 
 
-def file_state(stat: os.stat_result) -> tuple[int, int]:
-    """What changes when a file does: its bytes and the time of its last change (ns)."""
-    return stat.st_size, stat.st_mtime_ns
+def file_state(stat: os.stat_result) -> tuple[int, int, int]:
+    """What changes when a file does: bytes, times of the last change of them and of anything (ns).
+
+    The first time may be set at will (cp -p, rsync -t), the second not.
+    """
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +177,11 @@ def npy_array(path: str, kinds: str) -> StoredArray:
         Missing, damaged, cut short, or numbers of another kind.
     """
     try:
-        with open(path, "rb") as stream:
-            stat = os.fstat(stream.fileno())
-            start = stream.read(12)
-            length, skip = _header_length(start)
-            stream.seek(skip)
-            shape, fortran, dtype = _parse_header(start[6:8], stream.read(length))
+        stat, start = _start_of_file(path)
+        length, skip = _header_length(start)
+        if len(start) < skip + length:
+            stat, start = _start_of_file(path, skip + length)
+        shape, fortran, dtype = _parse_header(start[6:8], start[skip : skip + length])
     except FileNotFoundError:
         raise InputError(f"{path}: missing") from None
     except OSError as error:
@@ -188,12 +192,21 @@ def npy_array(path: str, kinds: str) -> StoredArray:
     if min(shape, default=0) < 0:
         raise InputError(f"{path}: not a complete .npy file (found the shape {shape})")
     offset = skip + length
-    expected = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    expected = offset + math.prod(shape) * dtype.itemsize
     if dtype.hasobject or stat.st_size < expected:
         found = "Python objects" if dtype.hasobject else f"{stat.st_size} bytes of {expected}"
         raise InputError(f"{path}: not a complete .npy file (found {found})")
     expect_kind(path, dtype, kinds)
     return StoredArray(WatchedFile(path, file_state(stat)), dtype.str, shape, offset, fortran)
+
+
+def _start_of_file(path: str, count: int = 1024) -> tuple[os.stat_result, bytes]:
+    """The first bytes of a file, without the buffers of `open`, which cost more than the bytes."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.fstat(descriptor), os.read(descriptor, count)
+    finally:
+        os.close(descriptor)
 
 
 def expect_kind(label: str, dtype: np.dtype, kinds: str) -> None:
@@ -235,11 +248,15 @@ def hdf5_array(file: WatchedFile, dataset: Any, kinds: str) -> StoredArray:
     if not hasattr(dataset, "dtype"):
         raise InputError(f"{label}: found a group, expected a dataset")
     expect_kind(label, dataset.dtype, kinds)
-    if dataset.size and not dataset.external and not dataset.id.get_storage_size():
+    elsewhere = dataset.external or dataset.is_virtual
+    if dataset.size and not elsewhere and not dataset.id.get_storage_size():
         raise InputError(
             f"{label}: has the shape {dataset.shape} but no numbers, expected them (was the "
             "program that wrote it killed?)"
         )
-    offset = dataset.id.get_offset() if dataset.chunks is None and not dataset.external else None
+    home = dataset.file.filename  # of a link to another file: that one
+    if not os.path.samefile(home, file.path):
+        file = WatchedFile.of(home)
+    offset = dataset.id.get_offset() if dataset.chunks is None and not elsewhere else None
     place = -1 if offset is None else int(offset)
     return StoredArray(file, dataset.dtype.str, dataset.shape, place, False, dataset.name)

@@ -11,12 +11,12 @@ import numpy as np
 
 from deepdensity_tf.data.checks import check_frame, examine_frame
 from deepdensity_tf.data.frame import Frame
-from deepdensity_tf.data.index import read_side_file, write_side_file
+from deepdensity_tf.data.index import read_side_files, settled, write_side_file
 from deepdensity_tf.data.layout import SystemFiles
 from deepdensity_tf.formats.examine import closest_pair
 
 _NAME = ".deepdensity_data.json"
-_VERSION = 1
+_VERSION = 2
 
 
 class Fault(NamedTuple):
@@ -29,14 +29,27 @@ class Fault(NamedTuple):
 
 def known_faults(path: str, systems: Sequence[SystemFiles]) -> list[Fault] | None:
     """Faulty frames at a path as `dd-tf data` found them; None if it has not seen these files."""
-    content = read_side_file(path, _NAME)
-    if content is None or content.get("files") != _fingerprint(path, systems):
+    fingerprint = None
+    for content in read_side_files(path, _NAME, _VERSION):
+        fingerprint = fingerprint or _fingerprint(path, systems)
+        if content.get("files") == fingerprint:
+            return [Fault(*entry) for entry in content["faults"]]
+    return None
+
+
+def keep_faults(
+    path: str, systems: Sequence[SystemFiles], faults: Sequence[Fault], start: int
+) -> str | None:
+    """Keep the result beside the data, or in the user's cache; the file it is in.
+
+    Not of files that were changed just before `start` (ns), when it was begun to look at them: they
+    may have changed again, unseen.
+    """
+    times = (
+        t for s in systems for p in s.sets for a in p.arrays.values() for t in a.file.state[1:]
+    )
+    if not settled(times, start):
         return None
-    return [Fault(*entry) for entry in content["faults"]]
-
-
-def keep_faults(path: str, systems: Sequence[SystemFiles], faults: Sequence[Fault]) -> str | None:
-    """Keep the result beside the data, or in the user's cache; the file it is in."""
     content = {
         "version": _VERSION,
         "files": _fingerprint(path, systems),

@@ -10,6 +10,8 @@ import hashlib
 import json
 import logging
 import os
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,13 @@ from deepdensity_tf.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 _NAME = ".deepdensity_index.json"
 # Fewer systems are read in no time: no file appears among them.
 _MANY = 200
+# A file may change again without new times within these (ns): clocks of files tick, on some file
+# systems (FAT, old NFS) by whole seconds.
+_TICK, _COARSE_TICK, _SECOND = 50_000_000, 2_000_000_000, 1_000_000_000
 
 
 def indexed_layouts(path: str | Path) -> list[SystemFiles]:
@@ -33,27 +38,37 @@ def indexed_layouts(path: str | Path) -> list[SystemFiles]:
     if found is not None:
         log.debug("%s: %d systems from the index", root, len(found))
         return found
-    found = find_layouts(root)
+    start, walked = time.time_ns(), list[str]()
+    found = find_layouts(root, walked)
     if len(found) >= _MANY:
-        _write(root, found)
+        _write(root, found, walked, start)
     return found
 
 
-def side_file(root: str, name: str) -> list[Path]:
+def settled(times: Iterable[int], now: int) -> bool:
+    """Whether a change after `now` would show in the times of change known by then (ns)."""
+    newest = max(times, default=0)
+    return newest + (_TICK if newest % _SECOND else _COARSE_TICK) <= now
+
+
+def side_files(root: str, name: str) -> list[Path]:
     """Where what is known of a data set may lie: beside it, else in the user's cache."""
     base = root.partition("#")[0]
     beside = Path(base, name) if os.path.isdir(base) else Path(f"{base}{name}")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "deepdensity_tf")
     digest = hashlib.sha256(os.path.realpath(base).encode()).hexdigest()[:20]
-    return [beside, cache / f"{digest}{name}"]
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        return [beside]
+    return [beside, Path(home, "deepdensity_tf", f"{digest}{name}")]
 
 
 def write_side_file(root: str, name: str, content: Any) -> Path | None:
     """Write JSON beside a data set, or to the cache where that is not possible, or nowhere."""
-    beside, cached = side_file(root, name)
-    for target in (beside, cached):
+    beside, *cached = side_files(root, name)
+    for target in (beside, *cached):
         try:
-            if target is cached:
+            if target is not beside:
                 target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(target) as temporary:
                 temporary.write_text(json.dumps(content), encoding="utf-8")
@@ -63,36 +78,46 @@ def write_side_file(root: str, name: str, content: Any) -> Path | None:
     return None
 
 
-def read_side_file(root: str, name: str) -> Any:
-    """What `write_side_file` wrote; None where there is nothing that can be read."""
-    for source in side_file(root, name):
+def read_side_files(root: str, name: str, version: int) -> Iterator[dict]:
+    """What `write_side_file` wrote, here or there; what is beside the data may be out of date."""
+    for source in side_files(root, name):
         try:
             content = json.loads(source.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(content, dict) and content.get("version") == _VERSION:
-            return content
-    return None
+        if isinstance(content, dict) and content.get("version") == version:
+            yield content
 
 
-def _write(root: str, found: list[SystemFiles]) -> None:
+def _write(root: str, found: list[SystemFiles], walked: list[str], start: int) -> None:
     base = root.partition("#")[0]
-    folders, texts = set(), set()
+    if any(a.file.path != base for a in _arrays(found) if a.dataset):
+        return  # links to other HDF5 files
+    folders, texts = set(walked), []
     for system in found:
         if os.path.isdir(system.path):
             folders |= {system.path, *(part.name for part in system.sets)}
-            folders |= {
-                str(parent) for parent in Path(system.path).parents if _within(parent, base)
-            }
-            texts |= {f"{system.path}/type.raw", f"{system.path}/type_map.raw"}
-    folders.discard(base)
+            texts += [f"{system.path}/type.raw", f"{system.path}/type_map.raw"]
+    folders.discard(base)  # the index itself lies there
+    tables = _Tables()
+    systems = [_packed(system, base, tables) for system in found]
+    states = {
+        key: {_relative(path, base): file_state(os.stat(path)) for path in paths}
+        for key, paths in (("folders", sorted(folders)), ("texts", texts))
+    }
+    of_arrays = (array.file.state for array in _arrays(found))
+    times = (t for s in (*states["folders"].values(), *states["texts"].values()) for t in s[1:])
+    if not (settled(times, start) and settled((t for s in of_arrays for t in s[1:]), start)):
+        log.debug("%s: changed a moment ago, not indexed", root)
+        return
     content = {
         "version": _VERSION,
         "group": root.partition("#")[2],
         "listing": _listing(base),
-        "folders": {_relative(path, base): os.stat(path).st_mtime_ns for path in sorted(folders)},
-        "texts": {_relative(path, base): file_state(os.stat(path)) for path in sorted(texts)},
-        "systems": [_packed(system, base) for system in found],
+        **states,
+        "kinds": list(tables.kinds),
+        "species": list(tables.species),
+        "systems": systems,
     }
     target = write_side_file(root, _NAME, content)
     if target is not None:
@@ -101,30 +126,26 @@ def _write(root: str, found: list[SystemFiles]) -> None:
 
 def _read(root: str) -> list[SystemFiles] | None:
     """The systems of an index that holds."""
-    content = read_side_file(root, _NAME)
-    if content is None:
-        return None
+    for content in read_side_files(root, _NAME, _VERSION):
+        try:
+            found = _systems(content, root)
+        except (OSError, KeyError, ValueError, TypeError, IndexError):
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _systems(content: dict, root: str) -> list[SystemFiles] | None:
     base, _, group = root.partition("#")
-    try:
-        if content["group"] != group or content["listing"] != _listing(base):
-            return None
-        for name, time in content["folders"].items():
-            if os.stat(os.path.join(base, name)).st_mtime_ns != time:
-                return None
-        for name, state in content["texts"].items():
-            if file_state(os.stat(os.path.join(base, name))) != tuple(state):
-                return None
-        seen: set[WatchedFile] = set()
-        systems = [_unpacked(entry, base, seen) for entry in content["systems"]]
-        for file in seen:
-            file.check()
-    except (OSError, KeyError, ValueError, TypeError, IndexError, InputError):
+    if content["group"] != group or content["listing"] != _listing(base):
         return None
-    return systems
-
-
-def _within(path: Path, base: str) -> bool:
-    return path == Path(base) or Path(base) in path.parents
+    for name, state in (*content["folders"].items(), *content["texts"].items()):
+        if file_state(os.stat(_absolute(name, base))) != tuple(state):
+            return None
+    reader = _Reader(content, base)
+    systems = [reader.system(*entry) for entry in content["systems"]]
+    return systems if reader.unchanged else None
 
 
 def _listing(base: str) -> str:
@@ -135,40 +156,67 @@ def _listing(base: str) -> str:
     return hashlib.sha256("\0".join(names).encode()).hexdigest()
 
 
+def _arrays(systems: Iterable[SystemFiles]) -> Iterator[StoredArray]:
+    return (array for s in systems for part in s.sets for array in part.arrays.values())
+
+
 def _relative(path: str, base: str) -> str:
     """The path from the base: the data set may be moved as a whole."""
     return path[len(base) :].lstrip("/")
 
 
-def _packed(system: SystemFiles, base: str) -> list:
+class _Tables:
+    """What many arrays and systems share, each kind once: its place by its content."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[tuple, int] = {}
+        self.species: dict[tuple, int] = {}
+
+
+def _packed(system: SystemFiles, base: str, tables: _Tables) -> list:
+    species = (system.type_map, system.types, system.pbc)
+    place = tables.species.setdefault(species, len(tables.species))
     sets = [
-        [_relative(part.name, base), {name: _row(a, base) for name, a in part.arrays.items()}]
+        [_relative(part.name, base), [_row(*item, tables) for item in part.arrays.items()]]
         for part in system.sets
     ]
-    names, types = list(system.type_map), list(system.types)
-    return [_relative(system.path, base), names, types, system.pbc, sets]
+    return [_relative(system.path, base), place, sets]
 
 
-def _row(array: StoredArray, base: str) -> list:
-    file = array.file
-    where = [_relative(file.path, base), *file.state]
-    return [*where, array.dtype, array.shape, array.offset, array.fortran, array.dataset]
+def _row(key: str, array: StoredArray, tables: _Tables) -> list[int]:
+    kind = (key, array.dtype, array.shape, array.offset, array.fortran, array.dataset)
+    return [tables.kinds.setdefault(kind, len(tables.kinds)), *array.file.state]
 
 
-def _unpacked(entry: list, base: str, seen: set[WatchedFile]) -> SystemFiles:
-    path, names, types, pbc, sets = entry
-    parts = []
-    for name, rows in sets:
-        arrays = {key: _array(row, base, seen) for key, row in rows.items()}
-        parts.append(SetFiles(_absolute(name, base), arrays))
-    return SystemFiles(_absolute(path, base), tuple(names), tuple(types), pbc, tuple(parts))
+class _Reader:
+    """Systems of an index; `unchanged` until one of their files is another one now."""
 
+    def __init__(self, content: dict, base: str):
+        self._base, self.unchanged = base, True
+        self._kinds = [
+            (key, dtype, tuple(shape), *rest) for key, dtype, shape, *rest in content["kinds"]
+        ]
+        self._species = [
+            (tuple(names), tuple(types), pbc) for names, types, pbc in content["species"]
+        ]
+        self._seen: dict[str, WatchedFile] = {}
 
-def _array(row: list, base: str, seen: set[WatchedFile]) -> StoredArray:
-    name, size, time, dtype, shape, offset, fortran, dataset = row
-    file = WatchedFile(_absolute(name, base), (size, time))
-    seen.add(file)
-    return StoredArray(file, dtype, tuple(shape), offset, fortran, dataset)
+    def system(self, path: str, species: int, sets: list) -> SystemFiles:
+        """A system from its entry."""
+        parts = tuple(self._set(_absolute(name, self._base), rows) for name, rows in sets)
+        return SystemFiles(_absolute(path, self._base), *self._species[species], parts)
+
+    def _set(self, name: str, rows: list) -> SetFiles:
+        arrays = {}
+        for place, *state in rows:
+            key, dtype, shape, offset, fortran, dataset = self._kinds[place]
+            path = self._base if dataset else f"{name}/{key}.npy"
+            if path not in self._seen:
+                self._seen[path] = WatchedFile.of(path)
+            file = self._seen[path]
+            self.unchanged = self.unchanged and file.state == tuple(state)
+            arrays[key] = StoredArray(file, dtype, shape, offset, fortran, dataset)
+        return SetFiles(name, arrays)
 
 
 def _absolute(name: str, base: str) -> str:

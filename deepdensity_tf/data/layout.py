@@ -92,10 +92,8 @@ def may_hold_systems(path: str | Path) -> bool:
 def system_paths(path: str | Path) -> list[str]:
     """Paths of the systems at or below a path, which may be no system at all; no header is read."""
     text = os.fspath(path).rstrip("/") or "/"
-    if os.path.exists(os.path.join(text, "type.raw")):
-        return [text]
     if os.path.isdir(text):
-        return sorted(_system_folders(text), key=lambda folder: Path(folder).parts)
+        return _folders_of_systems(text, [])
     file, _, group = text.partition("#")
     if not _in_hdf5(text):
         return []
@@ -114,8 +112,15 @@ def _in_hdf5(text: str) -> bool:
     return text.partition("#")[0].endswith(HDF5_SUFFIXES) and not os.path.isdir(text)
 
 
-def find_layouts(path: str | Path) -> list[SystemFiles]:
+def find_layouts(path: str | Path, walked: list[str] | None = None) -> list[SystemFiles]:
     """All systems at a path: a system, a folder with systems below, an HDF5 file or a group of it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to look.
+    walked : list of str, optional
+        Takes the folders that were searched: what appears in them may be a system.
 
     Raises
     ------
@@ -128,38 +133,48 @@ def find_layouts(path: str | Path) -> list[SystemFiles]:
         return _hdf5_systems(file, group or "/", text)
     if not os.path.isdir(text):
         raise InputError(f"{text}: no such folder, expected a system (with type.raw) or HDF5 file")
-    folders = system_paths(text)
+    folders = _folders_of_systems(text, [] if walked is None else walked)
     if not folders:
         raise InputError(f"{text}: found no type.raw in it or below, expected a system")
     return [_folder_system(folder) for folder in folders]
 
 
-def _system_folders(path: str) -> Iterator[str]:
-    """Folders with type.raw below a folder."""
+def _folders_of_systems(path: str, walked: list[str]) -> list[str]:
+    """A folder that is a system, else those below it; `walked` takes the folders searched."""
+    if os.path.exists(os.path.join(path, "type.raw")):
+        return [path]
 
     def refuse(error: OSError) -> None:
         raise unreadable(str(error.filename or path), error)
 
+    found = []
     for root, folders, files in os.walk(path, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(("set.", "."))]
+        walked.append(root)
         if "type.raw" in files:
-            yield root
+            found.append(root)
+    return sorted(found, key=lambda folder: folder.split("/"))
 
 
 def _folder_system(path: str) -> SystemFiles:
-    type_map = _read_words(os.path.join(path, "type_map.raw"))
-    words = _read_words(os.path.join(path, "type.raw"))
-    types = _types(f"{path}/type.raw", words, type_map)
-    pbc = not os.path.exists(os.path.join(path, "nopbc"))
-    folders = sorted(
-        entry.path for entry in os.scandir(path) if entry.name.startswith("set.") and entry.is_dir()
-    )
-    sets = [_npy_set(folder, len(types), pbc) for folder in folders]
+    type_map = _read_words(f"{path}/type_map.raw")
+    types = _types(f"{path}/type.raw", _read_words(f"{path}/type.raw"), type_map)
+    names = _names_in(path)
+    pbc = "nopbc" not in names
+    folders = [f"{path}/{name}" for name in sorted(names) if name.startswith("set.")]
+    sets = [_npy_set(folder, len(types), pbc) for folder in folders if os.path.isdir(folder)]
     return _system(path, type_map, types, pbc, sets)
 
 
+def _names_in(folder: str) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except OSError as error:
+        raise unreadable(folder, error) from None
+
+
 def _npy_set(folder: str, natoms: int, pbc: bool) -> SetFiles:
-    present = {entry.name for entry in os.scandir(folder)}
+    present = _names_in(folder)
 
     def find(name: str) -> StoredArray | None:
         file = f"{name}.npy"
@@ -190,15 +205,20 @@ def _hdf5_systems(file: str, group: str, text: str) -> list[SystemFiles]:
         return [_hdf5_system(watched, entry) for entry in found]
 
 
-def _groups(group: Any, kind: type) -> Iterator[Any]:
-    """Groups with type.raw, the group itself or below, by name."""
+def _groups(group: Any, kind: type, above: tuple = ()) -> Iterator[Any]:
+    """Groups with type.raw, the group itself or below, by name; a link back up leads nowhere."""
     if "type.raw" in group:
         yield group
         return
     for name in group:
-        child = group.get(name)
-        if isinstance(child, kind):
-            yield from _groups(child, kind)
+        try:
+            child = group.get(name)
+        except (KeyError, OSError) as error:
+            raise InputError(
+                f"{group.file.filename}#{group.name}/{name}: cannot be read ({error})"
+            ) from None
+        if isinstance(child, kind) and child not in (group, *above):
+            yield from _groups(child, kind, (group, *above))
 
 
 def _hdf5_system(file: WatchedFile, group: Any) -> SystemFiles:
@@ -310,8 +330,8 @@ def _expect(name: str, key: str, array: StoredArray, shape: tuple[int, ...]) -> 
 
 def _read_words(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8") as stream:
-            words = stream.read().split()
+        with open(path, "rb", buffering=0) as stream:
+            words = stream.read().decode().split()
     except FileNotFoundError:
         raise InputError(f"{path}: missing") from None
     except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # Compositions, odd and faulty frames printed; --json has all.
 _SHOWN = 20
+# What was written just before may still change without a new time: only later is the result kept.
+_SETTLE = 0.06
 
 
 def add_parser(subparsers) -> None:
@@ -57,6 +60,8 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.progress import track
 
+    time.sleep(_SETTLE)
+    start = time.time_ns()
     found = [find_systems(path) for path in args.paths]
     neighbors = _Neighbors(args.rcut)
     facts: list[FrameFacts] = []
@@ -65,8 +70,8 @@ def run(args: argparse.Namespace) -> None:
     with track(total, "examining", "frames") as advance:
         for path, systems in zip(args.paths, found, strict=True):
             here = _examine(systems, facts, neighbors, advance)
-            kept = keep_faults(path, [system.files for system in systems], here)
-            log.info("%s: %s", path, f"kept in {kept}" if kept else "result cannot be kept")
+            kept = keep_faults(path, [system.files for system in systems], here, start)
+            log.info("%s: %s", path, f"kept in {kept}" if kept else "result is not kept")
             faults += here
     figures = {"systems": sum(map(len, found)), **summarise(facts)}
     figures["neighbors"] = neighbors.figures()

@@ -58,8 +58,25 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     _quieten_tensorflow()
-    with _native_stderr_held():
+    with _native_stderr_held(), _without_keras():
         import tensorflow  # noqa: F401
+
+
+@contextmanager
+def _without_keras() -> Iterator[None]:
+    """TensorFlow imports Keras, which no model here needs, only when it is asked for it.
+
+    That is a third of the time to start. It looks for another Keras, which it does without.
+    """
+    name = "TF_USE_LEGACY_KERAS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _quieten_tensorflow() -> None:

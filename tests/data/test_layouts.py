@@ -1,13 +1,18 @@
 """Mixed systems, HDF5, weighted points, thousands of systems, how often each is drawn."""
 
+import logging
 import os
 import resource
+import shutil
+import time
 
 import h5py
 import numpy as np
 import pytest
 
+from deepdensity_tf.data import index
 from deepdensity_tf.data.frames import FrameList, element_counts, frames_of_all_elements
+from deepdensity_tf.data.layout import find_layouts
 from deepdensity_tf.data.probability import auto_probabilities, epoch_order, given_probabilities
 from deepdensity_tf.data.sampler import SamplerConfig, draw_points
 from deepdensity_tf.data.system import DensitySystem, find_systems
@@ -116,20 +121,84 @@ def test_folder_that_cannot_be_listed_is_named(tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_index_holds_until_a_file_changes(tmp_path, monkeypatch):
-    from deepdensity_tf.data import index
-
+@pytest.fixture
+def indexed(tmp_path, monkeypatch):
+    """A folder of three systems that gets an index, and a way to read that."""
     monkeypatch.setattr(index, "_MANY", 2)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root = tmp_path / "data"
     for number in range(3):
         write_small_system(root / f"s{number}", nframes=1, seed=number)
-    first = index.indexed_layouts(root)
-    assert (root / ".deepdensity_index.json").exists()
-    assert index._read(str(root)) == first
-    write_small_system(root / "s3", nframes=2)
-    assert index._read(str(root)) is None and len(index.indexed_layouts(root)) == 4
-    np.save(root / "s3/set.000/box.npy", np.zeros((2, 9)))
-    assert index._read(str(root)) is None
+    (root / "later").mkdir()
+    time.sleep(0.06)
+    return root
+
+
+def test_index_holds_until_something_changes(indexed):
+    first = index.indexed_layouts(indexed)
+    assert (indexed / ".deepdensity_index.json").exists()
+    assert index._read(str(indexed)) == first == find_layouts(indexed)
+    moved = indexed.rename(indexed.with_name("moved"))
+    assert index._read(str(moved)) == find_layouts(moved)
+    moved.rename(indexed)
+    write_small_system(indexed / "later/s3", nframes=2)  # a folder without systems before
+    assert index._read(str(indexed)) is None
+    time.sleep(0.06)
+    assert len(index.indexed_layouts(indexed)) == 4 == len(index._read(str(indexed)))
+    np.save(indexed / "later/s3/set.000/box.npy", np.zeros((2, 9)))
+    assert index._read(str(indexed)) is None
+
+
+def test_index_is_not_believed_of_a_change_of_the_same_size_and_time(indexed):
+    index.indexed_layouts(indexed)
+    file = indexed / "s0/set.000/density.npy"
+    before, values = file.stat(), np.load(file)
+    with open(file, "r+b") as stream:  # in place
+        stream.seek(before.st_size - values.nbytes)
+        stream.write((2 * values).tobytes())
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert index._read(str(indexed)) is None
+
+
+def test_copied_data_are_read_anew(indexed):
+    index.indexed_layouts(indexed)
+    copy = indexed.with_name("copy")
+    shutil.copytree(indexed, copy)  # with times and the index
+    assert (copy / ".deepdensity_index.json").exists() and index._read(str(copy)) is None
+
+
+def test_no_index_of_files_that_were_changed_a_moment_ago(indexed, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "_TICK", 10**12)
+        index.indexed_layouts(indexed)
+    assert not (indexed / ".deepdensity_index.json").exists()
+    # A file system whose times are whole seconds.
+    for number in (9, 8):
+        assert index.settled([number * 10**9], 10 * 10**9 + 1) == (number == 8)
+    assert index.settled([9 * 10**9 + 1], 10 * 10**9)
+
+
+def test_index_of_a_folder_that_cannot_be_written(indexed, monkeypatch, caplog):
+    stale = indexed / ".deepdensity_index.json"
+    index.indexed_layouts(indexed)
+    text = stale.read_text().replace(".000", ".009")
+    stale.write_text(text)
+    writable = index.atomic_path
+
+    def refused(path):
+        if str(path).startswith(str(indexed)):
+            raise InputError(f"{path}: cannot be written (Read-only file system)")
+        return writable(path)
+
+    monkeypatch.setattr(index, "atomic_path", refused)
+    found = index.indexed_layouts(indexed)
+    assert stale.read_text() == text and index._read(str(indexed)) == found  # from the cache
+    assert len(list((indexed.parent / "cache/deepdensity_tf").iterdir())) == 1
+    # Not there either.
+    monkeypatch.setattr(index, "side_files", lambda root, name: [indexed / name])
+    assert index.indexed_layouts(indexed) == found
+    assert not [r for r in caplog.records if r.levelno > logging.INFO]
 
 
 def test_probabilities():
