@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,16 @@ from deepdensity_tf.formats.examine import (
     examine_lengths,
 )
 from deepdensity_tf.formats.findings import Finding, report
-from deepdensity_tf.formats.integral import examine_elements, examine_integral
+from deepdensity_tf.formats.integral import (
+    examine_elements,
+    examine_integral,
+    examine_place,
+    examine_spin,
+)
 from deepdensity_tf.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 _FLAT = 1e-9  # Å^3
 # Weights estimate means, so their sum is 1 but for the noise of the draw.
@@ -84,7 +93,17 @@ def examine_frame(frame: Frame, type_map: Sequence[str]) -> list[Finding]:
     findings = examine_cell(atoms) + examine_bonds(atoms)
     if frame.electrons is None or findings:
         return findings  # what else is odd follows from these
-    return examine_elements(frame.density, frame.electrons, numbers, frame.volume)
+    return (
+        examine_elements(frame.density, frame.electrons, numbers, frame.volume)
+        or examine_spin(frame.density, frame.spin_density)
+        or _examine_place(frame, atoms)
+    )
+
+
+def _examine_place(frame: Frame, atoms: Atoms) -> list[Finding]:
+    if frame.grid_shape is None:
+        return []
+    return examine_place(atoms, np.reshape(frame.density, tuple(frame.grid_shape)))
 
 
 def _check_weights(frame: Frame) -> None:

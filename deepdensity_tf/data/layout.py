@@ -248,6 +248,9 @@ def _hdf5_set(file: WatchedFile, group: Any, natoms: int, pbc: bool) -> SetFiles
 def _system(path, type_map, types, pbc, sets: list[SetFiles]) -> SystemFiles:
     if not sets:
         raise InputError(f"{path}: found no set.* folder, expected set.000")
+    twice = sorted({name for name in type_map if type_map.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: type_map.raw names {' '.join(twice)} twice, expected once each")
     found = SystemFiles(path, tuple(type_map), tuple(types), pbc, tuple(sets))
     for part in sets:
         if ("real_atom_types" in part.arrays) != found.mixed:
@@ -263,7 +266,11 @@ def _set(name: str, find: Callable[[str], StoredArray | None], natoms: int, pbc:
             raise InputError(f"{name}/{key}.npy: missing")
     coord = arrays["coord"]
     nframes = coord.shape[0] if coord.shape else 0
-    _expect(name, "coord", coord, (nframes, 3 * natoms))
+    if coord.shape != (nframes, 3 * natoms):
+        raise InputError(
+            f"{name}/coord.npy: found shape {coord.shape}, expected ({nframes}, {3 * natoms}) for "
+            f"the {natoms} atoms of type.raw"
+        )
     for key in ("density", "spin_density", "weight"):
         if key in arrays:
             arrays[key] = _points_array(f"{name}/{key}.npy", arrays[key], nframes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,8 +29,7 @@ _OPENERS: dict[bytes, Callable] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
 }  # by the first bytes: names are often wrong
-
-
+_EXPONENT = re.compile(r"\d*\.\d*[EeDd]?[-+]\d{2,3}")
 _UNKNOWN = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x9d": "compress", b"7z\xbc\xaf": "7-Zip"}
 
 
@@ -88,6 +88,10 @@ def read_bytes(path: Path, count: int = -1) -> bytes:
             raise InputError(
                 f"{path}: compressed by {name}, expected plain, gzip, bzip2 or xz (unpack it first)"
             )
+    if data.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path}: a pointer of Git LFS, expected the file itself (git lfs pull)")
+    if data[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise InputError(f"{path}: a page of the web (HTML), expected a file of data")
     return data
 
 
@@ -111,6 +115,24 @@ def read_text(path: Path) -> str:
     if not text.strip():
         raise InputError(f"{path}: empty")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def check_last_number(text: str, path: Path) -> None:
+    """Refuse a text that was cut within its last number: 1.2345E-0 reads as 1.2345.
+
+    Raises
+    ------
+    InputError
+        No line end, and a last word shorter than those before, which are all of one length.
+    """
+    words = [word.lstrip("-+") for word in text[-500:].split()[-6:]]
+    if text.endswith("\n") or len(words) < 6:
+        return
+    *before, last = words
+    if all(_EXPONENT.fullmatch(word) for word in before[1:]) and len(last) < min(
+        map(len, before[1:])
+    ):
+        raise InputError(f"{path}: truncated: ends within a number, {last!r}")
 
 
 def numbers(text: str, path: Path, what: str, count: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from deepdensity_tf.formats.base import (
     BOHR,
     UNITS,
     Volumetric,
+    check_last_number,
     make_atoms,
     numbers_to_the_end,
     read_text,
@@ -44,7 +45,8 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
         Not a cube file, truncated, without atoms, or with more than one value a point.
     """
     # No splitlines: form feeds and the like are part of comments.
-    lines = read_text(path).rstrip("\x1a \n\t").split("\n")
+    text = read_text(path)
+    lines = text.rstrip("\x1a \n\t").split("\n")
     natoms, origin, nvalues = _atoms_line(lines, path)
     voxels = np.array([_row(lines, k, 4, path) for k in (3, 4, 5)])
     counts = voxels[:, 0]
@@ -65,6 +67,7 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     density = numbers_to_the_end(
         " ".join(lines[start:]), path, "densities", math.prod(counts.tolist())
     )
+    check_last_number(text, path)
     atoms = _atoms(path, table, origin, voxels[:, 1:] * counts[:, None], length)
     scale = UNITS[unit] if unit else length**-3
     found = density.reshape(counts) * scale

@@ -17,6 +17,8 @@ _FARTHEST = 1e6  # Å
 # Of the sum of the covalent radii: N2 has 0.77, the least there is; lengths in Å taken as bohr make
 # at most 0.63 (H2) of it.
 _SHORT_BOND = 0.65
+# Bohr taken as Å makes 1.9 of it; metals have up to 1.25, atoms that are apart anything.
+_LONG_BOND, _LONGEST_BOND = 1.55, 2.3
 _FLAT = 1e-9  # Å^3
 _LEAST_VOLUME = 1.0  # Å^3 an atom; hydrogen at 500 GPa has 1.4
 
@@ -87,23 +89,31 @@ def examine_distances(coord: np.ndarray, cell: np.ndarray, pbc: bool) -> list[Fi
 
 
 def examine_bonds(atoms: Atoms) -> list[Finding]:
-    """Atoms closer than any bond: lengths in another unit, alternate locations."""
+    """Atoms closer than any bond, or all far from each other: lengths in another unit."""
     from ase.data import covalent_radii
 
-    radii = _SHORT_BOND * covalent_radii[atoms.numbers]
-    pbc = bool(atoms.pbc.any())
-    pair = closest_pair(atoms.positions, atoms.cell.array, pbc, radii)
+    radii, pbc = covalent_radii[atoms.numbers], bool(atoms.pbc.any())
+    for reach in (_LONG_BOND, _LONGEST_BOND):  # nearly always the first finds some
+        pair = closest_pair(atoms.positions, atoms.cell.array, pbc, reach * radii)
+        if np.isfinite(pair.distance):
+            break
+    bond = radii[[pair.first, pair.second]].sum()
     if not CLOSEST <= pair.distance < np.inf:  # closer: see `examine_distances`
         return []
-    bond = covalent_radii[atoms.numbers[[pair.first, pair.second]]].sum()
-    return [
-        Finding(
-            "doubt",
-            f"{pair.named(atoms.get_chemical_symbols())} are {pair.distance:.2f} Å apart, a bond "
-            f"has about {bond:.2f} Å; are the lengths in another unit? (Å taken as bohr: in a cube "
-            "file negative numbers of voxels say Å)",
-        )
-    ]
+    text = f"{pair.named(atoms.get_chemical_symbols())} are {pair.distance:.2f} Å apart, a bond "
+    text += f"has about {bond:.2f} Å; "
+    if pair.distance < _SHORT_BOND * bond:
+        if len(atoms) > 2 and np.abs(atoms.positions - 0.5).max() <= 0.5:
+            return [Finding("doubt", f"{text}are the positions fractions of the cell?")]
+        text += "are the lengths in another unit? (Å taken as bohr: in a cube file negative "
+        return [Finding("doubt", f"{text}numbers of voxels say Å)")]
+    if pair.distance < _LONG_BOND * bond or _has_noble_gas(atoms):
+        return []
+    return [Finding("doubt", f"{text}all others are farther; are the lengths in bohr?")]
+
+
+def _has_noble_gas(atoms: Atoms) -> bool:
+    return bool(np.isin(atoms.numbers, (2, 10, 18, 36, 54, 86)).any())
 
 
 def examine_usable(atoms: Atoms) -> list[Finding]:

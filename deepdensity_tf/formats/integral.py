@@ -23,6 +23,8 @@ _NEGATIVE = 0.05, 0.25  # negative part over the whole: odd, impossible
 _PEAK = 0.25  # electrons that one point of the grid stands for: a core, badly resolved
 _COARSE = 1.0  # Å between points: no density is known there
 _FLAT = 1e-9  # Å^3
+_MOST_SPIN = 1.05
+_LEAST_AROUND = 0.2  # of the mean: density of electrides and of bare cores alone is elsewhere
 _PER_BOHR3 = BOHR**-3
 _IN_BOHR = "1 electron/bohr^3 = 6.7483 electrons/Å^3"
 
@@ -81,7 +83,12 @@ def _examine_volume(volume: Volumetric) -> list[Finding]:
         return [Finding("doubt", text)]
     if examine_bonds(volume.atoms):
         return []  # reported: the lengths are in another unit
-    return _examine_electrons(amount, volume.atoms.numbers) or _examine_whole(volume)
+    return (
+        _examine_electrons(amount, volume.atoms.numbers)
+        or examine_place(volume.atoms, volume.density)
+        or examine_spin(volume.density, volume.spin_density)
+        or _examine_whole(volume)
+    )
 
 
 @dataclass(frozen=True)
@@ -105,14 +112,18 @@ class _Amount:
         other = self.electrons * scale
         unlikely = _is_whole(self.electrons) and not _is_whole(other)
         if self.unit_hint and fits(other) and peak * scale < _PEAK and not unlikely:
-            return f"is the density in {'e/ang3' if many else 'e/bohr3'} ({self.unit_hint})?"
+            also = " or the lengths in bohr" if many and self.unit_hint == _IN_BOHR else ""
+            unit = "e/ang3" if many else "e/bohr3"
+            return f"is the density in {unit}{also} ({self.unit_hint})?"
+        by_volume = self.electrons * (self.volume or np.nan) ** (-1 if many else 1)
+        times = "times" if many else "not times"
+        volume = f"is it {times} the volume of the cell, as CHGCAR has it, or no density (an ELF)?"
+        if fits(by_volume) and _is_whole(by_volume):
+            return volume
         if many and peak > _PEAK:
             return f"is the grid too coarse for core electrons? ({peak:.3g} at one point)"
-        if self.volume and fits(self.electrons * self.volume ** (-1 if many else 1)):
-            times = "times" if many else "not times"
-            return (
-                f"is it {times} the volume of the cell, as CHGCAR has it, or no density (an ELF)?"
-            )
+        if fits(by_volume):
+            return volume
         if many:
             return "is it no density (a potential, an ELF), or the grid too coarse for its cores?"
         return (
@@ -195,6 +206,67 @@ def _examine_electrons(amount: _Amount, numbers: np.ndarray) -> list[Finding]:
         text = f"{electrons:.4g} electrons for {natoms} atoms; {amount.cause(low, high)}"
         return [Finding("doubt", text)]
     return []
+
+
+def examine_spin(density: np.ndarray, spin_density: np.ndarray | None) -> list[Finding]:
+    """A spin density (up minus down) that is more than the density."""
+    if spin_density is None:
+        return []
+    ratio = float(np.abs(spin_density).mean() / (np.abs(density).mean() or 1.0))
+    if ratio <= _MOST_SPIN:
+        return []
+    text = f"the integral of |spin density| is {ratio:.3g} times that of the density, expected at "
+    return [Finding("doubt", f"{text}most 1; is it not up minus down, or in another unit?")]
+
+
+def examine_place(atoms: Atoms, density: np.ndarray) -> list[Finding]:
+    """A density that is not where the atoms are: order of the points, coordinates, origin.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        In the cell of the grid, which begins at 0.
+    density : ndarray
+        (nx, ny, nz).
+    """
+    if min(density.shape) < 4 or not density.mean() > 0:
+        return []
+    around = _around(atoms, density) / density.mean()
+    others = {
+        "its first index runs fastest": density.ravel().reshape(density.shape, order="F"),
+        "its indices are reversed": density.T,
+    }
+    found = {order: _around(atoms, other) / density.mean() for order, other in others.items()}
+    best = max(found, key=lambda order: found[order])
+    if found[best] > max(2 * around, 1.0):
+        text = f"the density is larger around the atoms if {best}: is it in Fortran's order?"
+        return [Finding("doubt", text)]
+    if around >= _LEAST_AROUND:
+        return []
+    return [
+        Finding(
+            "doubt",
+            f"the density around the atoms is {around:.2g} of its mean, expected more; are the "
+            "positions in another unit, fractional, or from another origin than the grid?",
+        )
+    ]
+
+
+def _around(atoms: Atoms, density: np.ndarray) -> float:
+    """Mean density at some distance from the atoms, where it is largest."""
+    from ase.data import covalent_radii
+
+    corners = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
+    steps = np.concatenate([np.eye(3), -np.eye(3), corners / np.sqrt(3)])
+    shape = np.array(density.shape)
+    found = []
+    for part in (0.0, 0.4, 0.8, 1.2):
+        away = part * covalent_radii[atoms.numbers, None, None] * steps
+        points = atoms.positions[:, None] + away
+        fractions = np.linalg.solve(atoms.cell.array.T, points.reshape(-1, 3).T).T
+        index = np.rint(fractions * shape).astype(np.int64) % shape
+        found.append(float(density[tuple(index.T)].mean()))
+    return max(found)
 
 
 def _is_whole(electrons: float) -> bool:

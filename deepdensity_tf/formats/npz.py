@@ -58,14 +58,34 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     ]
     coord = _values(path, "coord", data["coord"], (data["coord"].size // 3, 3))
     box = _values(path, "box", data["box"], (3, 3))
-    if "symbols" in data:
-        species = data["symbols"].tolist()
-    else:
-        species = whole_numbers(data["numbers"], f"{path}: numbers")
-    atoms = make_atoms(path, species, coord, box, data.get("pbc", True))
+    atoms = make_atoms(path, _species(path, data), coord, box, _pbc(path, data))
     spin = channels[1] if len(channels) == 2 else None
     augmentation = _occupancies(path, data, atoms.get_chemical_symbols())
     return [Volumetric(atoms, channels[0], spin, augmentation=augmentation, unit_varies=True)]
+
+
+def _species(path: Path, data: dict) -> list:
+    """Symbols or atomic numbers; the same atoms where there are both."""
+    from ase.data import atomic_numbers
+
+    found = None
+    if "symbols" in data:
+        found = data["symbols"].ravel().tolist()
+    if "numbers" in data:
+        numbers = whole_numbers(data["numbers"].ravel(), f"{path}: numbers").tolist()
+        if found is not None and [atomic_numbers.get(name) for name in found] != numbers:
+            raise InputError(f"{path}: symbols and numbers are not the same atoms")
+        found = numbers
+    return found or []
+
+
+def _pbc(path: Path, data: dict) -> np.ndarray:
+    pbc = np.asarray(data.get("pbc", True))
+    if pbc.dtype.kind not in "biu" or pbc.shape not in ((), (1,), (3,)):
+        raise InputError(
+            f"{path}: pbc holds {pbc.dtype} of shape {pbc.shape}, expected one or three booleans"
+        )
+    return np.broadcast_to(pbc.astype(bool), 3)
 
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:

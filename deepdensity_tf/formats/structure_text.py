@@ -16,16 +16,17 @@ _START = 1 << 20  # bytes of a file that are looked at
 def examine_file(path: str | Path) -> list[Finding]:
     """What is odd about a structure file and is lost when ASE reads it.
 
-    LAMMPS dumps with type numbers alone, which ASE takes as atomic numbers; hydrogens that a CIF
-    file counts but does not place; alternate locations in PDB files; elements of .gro files, which
-    are guessed.
+    LAMMPS files with type numbers alone, which ASE takes as atomic numbers; hydrogens that a CIF
+    file counts but does not place; alternate locations in PDB files; elements that are guessed.
     """
     start = read_bytes(Path(path), _START).decode("latin-1")
     if start.startswith("ITEM:"):
         return _types_without_elements(start)
     name = plain_name(Path(path)).lower()
+    if re.search(r"^.*\bxlo\s+xhi\b", start, re.MULTILINE):
+        return _types_without_masses(start)
     if name.endswith((".cif", ".mcif")):
-        return _implicit_hydrogens(start)
+        return _implicit_hydrogens(start) + _elements_of_labels(start)
     if name.endswith(".gro"):
         return _gromos(start)
     return _protein_data_bank(start) if name.endswith((".pdb", ".ent")) else []
@@ -40,6 +41,23 @@ def _types_without_elements(text: str) -> list[Finding]:
     )
     hint = "write it with 'dump_modify ID element C H ...' and the column element"
     return [Finding("fault", f"{message}; {hint}")]
+
+
+def _types_without_masses(text: str) -> list[Finding]:
+    """A data file of LAMMPS that does not say the masses, by which ASE finds elements."""
+    if re.search(r"^\s*Masses\b", text, re.MULTILINE):
+        return []
+    message = "a LAMMPS data file without Masses (ASE takes the types as atomic numbers)"
+    return [Finding("fault", f"{message}; write it with them, or as a dump with elements")]
+
+
+def _elements_of_labels(text: str) -> list[Finding]:
+    """A CIF file that says labels alone."""
+    sites = _atom_sites(text)
+    if not sites or "_atom_site_type_symbol" in sites[0]:
+        return []
+    message = "has labels of atoms but no _atom_site_type_symbol: elements are guessed from them, "
+    return [Finding("doubt", f"{message}so that CL1 is carbon")]
 
 
 def _gromos(text: str) -> list[Finding]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.formats.base import Volumetric, numbers, read_text
+from deepdensity_tf.formats.base import Volumetric, check_last_number, numbers, read_text
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.formats.vasp_header import read_header, steps
 from deepdensity_tf.formats.vasp_paw import matched, read_occupancies
@@ -43,7 +43,9 @@ def _read(path: Path) -> list[Volumetric]:
     for name, quantity in _OTHERS.items():
         if name in path.name.upper():
             raise InputError(f"{path}: a {name} holds {quantity}, expected a density")
-    found = steps(read_text(path))
+    text = read_text(path)
+    check_last_number(text, path)
+    found = steps(text)
     if len(found) > 1:
         log.info("%s: holds %d ionic steps", path, len(found))
     if "PARCHG" in path.name.upper():

@@ -60,7 +60,7 @@ def read_header(path: Path, text: str) -> tuple[Atoms, list[str]]:
             "one number for each element"
         )
     elements = [_element(path, label) for label in labels]
-    _check_counts(path, counts, len(lines) - end)
+    _check_counts(path, counts, lines[end:])
     joined = [*lines[:_COUNTS_LINE], " ".join(elements), " ".join(counts), *lines[end:]]
     stream = io.StringIO("\n".join(joined))
     try:
@@ -70,7 +70,7 @@ def read_header(path: Path, text: str) -> tuple[Atoms, list[str]]:
     return atoms, stream.read().split("\n")
 
 
-def _check_counts(path: Path, counts: list[str], nlines: int) -> None:
+def _check_counts(path: Path, counts: list[str], lines: list[str]) -> None:
     """Numbers of atoms that the file can hold: lists are made of them before a line is read."""
     try:
         natoms = sum(int(count) for count in counts)
@@ -78,9 +78,10 @@ def _check_counts(path: Path, counts: list[str], nlines: int) -> None:
         raise InputError(f"{path}: found {' '.join(counts)[:60]}, expected numbers of atoms") from (
             None
         )
-    if natoms > nlines:
+    left = sum(bool(line.strip()) for line in lines[: min(natoms, len(lines)) + 2])
+    if left <= natoms:  # "Direct" and a line for each
         raise InputError(
-            f"{path}: truncated, or a wrong number of atoms: {nlines} lines follow the header of "
+            f"{path}: truncated, or a wrong number of atoms: {left} lines follow the numbers of "
             f"{_shortened(natoms)} atoms"
         )
 

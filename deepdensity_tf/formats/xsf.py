@@ -45,9 +45,10 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     lines = [line for line in text.split("\n") if line.strip()]
     words = [line.split()[0].upper() for line in lines]
     grids = [k for k, word in enumerate(words) if re.match(r"(BEGIN_)?DATAGRID_3D", word)]
-    if len(grids) != 1 or "ANIMSTEPS" in words:
+    several = "ANIMSTEPS" in words and lines[words.index("ANIMSTEPS")].split()[1:] != ["1"]
+    if len(grids) != 1 or several:
         raise InputError(
-            f"{path}: found {len(grids)} 3D grids{' of several steps' * ('ANIMSTEPS' in words)}, "
+            f"{path}: found {len(grids)} 3D grids{' of several steps' * several}, "
             "expected an XSF file of one structure with one grid"
         )
     periods = _periods(path, lines, words)
@@ -177,7 +178,8 @@ class Xsf(Format):
     suffixes = (".xsf",)
     unit = "e/bohr3"
     pattern = re.compile(
-        r"(\s*#.*\n|\s*\n)*\s*(CRYSTAL|SLAB|POLYMER|MOLECULE|DIM-GROUP|PRIMVEC|ATOMS)\s*\n"
+        r"(\s*#.*\n|\s*\n)*\s*"
+        r"(CRYSTAL|SLAB|POLYMER|MOLECULE|DIM-GROUP|PRIMVEC|ATOMS|ANIMSTEPS +\d+)\s*\n"
     )
     read = staticmethod(_read)
     write = staticmethod(_write)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _VASP_STARTS = ("CHG", "AECCAR", "PARCHG", "LOCPOT", "ELFCAR")
 _VASP_WORDS = ("POSCAR", "CONTCAR", "CENTCAR")
 _HEAD = 50_000  # bytes that say the format
+# A line of comment, then counts: the suffix may be any.
+_LAMMPS_DATA = re.compile(rb"[^\n]*\n\s*\d+\s+atoms\b[^\n]*\n(?=[^\x00]*\bxlo\s+xhi\b)")
 _BAD_INDEX = (IndexError, StopIteration, AssertionError)
 
 
@@ -41,7 +44,7 @@ def file_frames(path: str, frames: str) -> Iterator[tuple[int, Atoms]]:
     InputError
         No such file or frame; what the readers complain of.
     """
-    if not Path(path).is_file():
+    if not Path(path).is_file() and Path(path).suffix.lower() != ".save":
         raise InputError(f"{path}: no such file, expected a structure or a density system")
     atoms = _read_by_us(Path(path))
     if atoms is not None:
@@ -76,7 +79,12 @@ def _iread(path: str, chosen: range) -> Iterator[Atoms]:
             found = ase.io.iread(source, index, kind, **options)
             if kind == "lammps-dump-text":
                 found = _whole_frames(source, list(found), chosen)
-            yield from found
+            count = 0
+            for atoms in found:
+                yield atoms
+                count += 1
+            if kind == "extxyz" and count < len(chosen):
+                _expect_end(path, source)
     except InputError:
         raise
     except _BAD_INDEX:
@@ -97,6 +105,16 @@ def _whole_frames(stream: EndingText, frames: list[Atoms], chosen: range) -> lis
     return frames
 
 
+def _expect_end(path: str, stream: EndingText) -> None:
+    """What follows the last frame is blank: ASE ends at the first blank line between frames."""
+    while line := stream.readline():
+        if line.strip():
+            raise InputError(
+                f"{path}: blank lines between its frames, expected one frame directly behind the "
+                "other (what follows them would be lost)"
+            )
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, str]]:
     """What ASE reads, a stream or the file's name, and the name of its format."""
@@ -104,7 +122,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, str]]:
 
     head = io.BytesIO(read_bytes(path, _HEAD).removeprefix(codecs.BOM_UTF8))
     head.name = plain_name(path)  # type: ignore[attr-defined]
-    kind = filetype(head)
+    is_data = _LAMMPS_DATA.match(head.getvalue())
+    kind = "lammps-data" if is_data else filetype(head)
     if not get_ioformat(kind).acceptsfd:
         yield str(path), kind
     elif not get_ioformat(kind).isbinary:
@@ -132,8 +151,8 @@ def _read_by_us(path: Path) -> list[Atoms] | None:
         vasp and Path(name).suffix[1:].lower() not in extension2format
     ):
         return read_structures(path)
-    if name.endswith((".CUBE", ".CUB")):
-        volumes = read_density(path, "cube")
+    if name.endswith((".CUBE", ".CUB", ".NPZ", ".SAVE")):
+        volumes = read_density(path)
         for volume in volumes:
             volume.atoms.positions += volume.origin
         return [volume.atoms for volume in volumes]
@@ -145,13 +164,35 @@ def _read_by_us(path: Path) -> list[Atoms] | None:
 def _pwscf_structure(path: Path) -> Atoms:
     from ase.io.espresso import read_espresso_in
 
-    text = io.StringIO(named_by_element(path, read_text(path)))
+    text = read_text(path)
+    _check_nat(path, text)
     try:
-        return read_espresso_in(text)
+        return read_espresso_in(io.StringIO(named_by_element(path, text)))
+    except InputError:
+        raise
     except Exception as error:  # ASE's readers raise whatever their parsing stumbles over.
         raise _unread(path, error) from None
 
 
+def _check_nat(path: Path, text: str) -> None:
+    """As many lines of atoms as nat: ASE and pw.x leave the others out."""
+    nat = re.search(r"^[^!\n]*\bnat\s*=\s*(\d{1,15})\b", text, re.IGNORECASE | re.MULTILINE)
+    card = re.search(r"^\s*ATOMIC_POSITIONS.*\n((?:.*\n?)*)", text, re.IGNORECASE | re.MULTILINE)
+    found = 0
+    for line in card[1].splitlines() if card else []:
+        words = line.split("!")[0].split("#")[0].split()
+        if words and not (len(words) >= 4 and words[1][0] in "-+.0123456789("):
+            break
+        found += bool(words)
+    if nat and found > int(nat[1]):
+        raise InputError(
+            f"{path}: found {found} atoms in ATOMIC_POSITIONS, expected nat = {nat[1]}"
+        )
+
+
 def _unread(path: str | Path, error: Exception) -> InputError:
+    if isinstance(error, KeyError) and len(str(error)) < 20:
+        reason = f"{error} is no element, or a key is missing"
+        return InputError(f"{path}: ASE cannot read it as a structure ({reason})")
     reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
     return InputError(f"{path}: ASE cannot read it as a structure ({reason})")

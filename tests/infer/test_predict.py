@@ -241,7 +241,7 @@ def test_quiet(predict, crystal):
         (["text.txt"], "text.txt: ASE cannot read it as a structure"),
         (["molecule.xyz", "-f", "7"], "molecule.xyz: has no frame 7"),
         (["wire.extxyz"], "wire.extxyz frame 0: periodic with 1 cell vectors, expected 3"),
-        (["nan.xyz"], "nan.xyz frame 0: holds NaN or infinity"),
+        (["nan.xyz"], "nan.xyz frame 0: coord holds NaN or infinity"),
         (["flat.extxyz"], "flat.extxyz frame 0: the cell has no volume"),
         (["nitrogen.xyz"], "knows C H, found N"),
         (["crystal.extxyz", "--pad", "3"], "--pad: the structure is periodic, expected a molecule"),

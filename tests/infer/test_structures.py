@@ -233,3 +233,100 @@ def test_gro_says_no_elements(tmp_path):
         read_structure(str(tmp_path / "x.gro"))
     with pytest.raises(InputError, match="states 7 atoms, 5 lines"):
         read_structure(saved(tmp_path, "x.gro", text.replace("\n    5\n", "\n    7\n")), force=True)
+
+
+ROWS = "\n".join(
+    f"{s} {x} {y} {z}" for s, (x, y, z) in zip(METHANE.symbols, METHANE.positions, strict=True)
+)
+
+
+def test_frames_behind_a_blank_line_are_not_lost(tmp_path):
+    frame = f"5\nsaid\n{ROWS}\n"
+    path = saved(tmp_path, "x.xyz", frame + frame + "\n \n")
+    assert len(list(read_structures(path))) == 2
+    path = saved(tmp_path, "x.xyz", frame + "\n" + frame)
+    assert len(list(read_structures(path, "0"))) == 1
+    for frames in (":", "0:2", "-1"):
+        with pytest.raises(InputError, match="blank lines between its frames"):
+            list(read_structures(path, frames))
+
+
+def test_frames_may_differ_in_their_atoms(tmp_path):
+    path = saved(tmp_path, "x.xyz", f"5\na\n{ROWS}\n2\nb\nH 0 0 0\nH 0 0 0.74\n")
+    assert [len(frame.atoms) for frame in read_structures(path)] == [5, 2]
+
+
+def test_columns_behind_the_positions(tmp_path):
+    charged = "\n".join(f"{row} 0.25" for row in ROWS.split("\n"))
+    assert_methane(read_structure(saved(tmp_path, "x.xyz", f"5\nq\n{charged}\n")))
+
+
+@pytest.mark.parametrize("label", ["C1", "Bq", "6"])
+def test_labels_that_are_no_elements_are_named(tmp_path, label):
+    path = saved(tmp_path, "x.xyz", "5\na\n" + ROWS.replace("C ", f"{label} "))
+    with pytest.raises(InputError, match=f"'{label}' is no element"):
+        read_structure(path)
+
+
+DATA = """made here
+
+5 atoms
+2 atom types
+0 6.0 xlo xhi
+0 6.5 ylo yhi
+0 7.0 zlo zhi
+
+{masses}Atoms{style}
+
+{rows}
+"""
+
+
+@pytest.mark.parametrize("name", ["x.lmp", "x.data", "data.bulk", "x.lammps-data", "x.lmp.gz"])
+@pytest.mark.parametrize(
+    "style, row", [(" # full", "{} 1 {} 0.1 {} {} {}"), ("", "{} {} {} {} {}")]
+)
+def test_data_of_lammps_by_any_name(tmp_path, name, style, row):
+    rows = "\n".join(
+        row.format(k + 1, 1 if s == "C" else 2, *x)
+        for k, (s, x) in enumerate(zip(METHANE.symbols, METHANE.positions, strict=True))
+    )
+    for masses in ("Masses\n\n1 12.011\n2 1.008\n\n", ""):
+        text = DATA.format(masses=masses, style=style, rows=rows)
+        data = text.encode()
+        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        if masses:
+            assert_methane(read_structure(str(tmp_path / name)))
+            continue
+        with pytest.raises(InputError, match="a LAMMPS data file without Masses"):
+            read_structure(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("nat, line", [(2, ""), (1, ""), (2, "  O 0 0 1\n")])
+def test_more_atoms_than_nat(tmp_path, nat, line):
+    text = PWSCF.format(mass="12.011", pseudo="C.UPF").replace("nat = 2", f"nat = {nat}")
+    text = text.replace("1.1 0 0 1 1 1\n", f"1.1 0 0 1 1 1\n{line}")
+    if nat == 2 and not line:
+        assert len(read_structure(saved(tmp_path, "scf.in", text)).atoms) == 2
+        return
+    with pytest.raises(InputError, match="atoms in ATOMIC_POSITIONS, expected nat"):
+        read_structure(saved(tmp_path, "scf.in", text))
+
+
+def test_cif_of_labels_alone(tmp_path, caplog):
+    lines = cif(tmp_path).split("\n")
+    column = [line.strip() for line in lines if line.strip().startswith("_atom_site_")]
+    place = column.index("_atom_site_type_symbol")
+    lines = [line for line in lines if "_type_symbol" not in line]
+    rows = [line.split() for line in lines]
+    lines = [
+        " ".join(row[:place] + row[place + 1 :]) if len(row) == len(column) else line
+        for row, line in zip(rows, lines, strict=True)
+    ]
+    read_structure(saved(tmp_path, "x.cif", "\n".join(lines)))
+    assert "no _atom_site_type_symbol: elements are guessed" in caplog.text
+
+
+def test_structure_of_an_archive(tmp_path):
+    write_volumetric(tmp_path / "rho.npz", METHANE, np.ones((2, 3, 4)))
+    assert_methane(read_structure(str(tmp_path / "rho.npz")))
