@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from deepdensity_tf.entrypoints.options import add_json, positive_float, write_json
 
@@ -33,7 +33,8 @@ def add_parser(subparsers) -> None:
         "squares fit over the compositions: numbers of valence electrons, where one set of "
         "pseudopotentials made all data. The faulty frames are kept beside the data by sizes "
         "and times of the files; train then refuses them at once and need not check the others. "
-        "Exit code 2 if a frame is faulty.",
+        "Exit code 2 if a frame is faulty. Under mpirun (with mpi4py) the processes share the "
+        "frames.",
         epilog="example:\n  dd-tf data data/train data/more.hdf5 --rcut 4 6 --json data.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,80 +59,95 @@ def run(args: argparse.Namespace) -> None:
     from deepdensity_tf.data.examination import keep_faults, summarise
     from deepdensity_tf.data.system import find_systems
     from deepdensity_tf.utils.errors import InputError
-    from deepdensity_tf.utils.progress import track
+    from deepdensity_tf.utils.mpi import start_world
 
+    world = start_world()
     time.sleep(_SETTLE)
     start = time.time_ns()
-    found = [find_systems(path) for path in args.paths]
-    neighbors = _Neighbors(args.rcut)
-    facts: list[FrameFacts] = []
-    faults: list[Fault] = []
-    total = sum(system.nframes for systems in found for system in systems)
-    with track(total, "examining", "frames") as advance:
-        for path, systems in zip(args.paths, found, strict=True):
-            here = _examine(systems, facts, neighbors, advance)
-            kept = keep_faults(path, [system.files for system in systems], here, start)
-            log.info("%s: %s", path, f"kept in {kept}" if kept else "result is not kept")
-            faults += here
+    found = world.from_first(lambda: [find_systems(path) for path in args.paths])
+    if args.rcut:
+        from deepdensity_tf.utils.log import import_tensorflow
+
+        import_tensorflow()
+    places = [
+        _Place(entry, number, index)
+        for entry, systems in enumerate(found)
+        for number, system in enumerate(systems)
+        for index in range(system.nframes)
+    ]
+
+    def examine(place: _Place) -> _Seen:
+        return _examine(found[place.path][place.system], place, args.rcut)
+
+    seen = world.spread(examine, places, len(places), "examining")
+    if world.rank:
+        return
+    for entry, (path, systems) in enumerate(zip(args.paths, found, strict=True)):
+        here = [
+            s.fault
+            for s, place in zip(seen, places, strict=True)
+            if s.fault and place.path == entry
+        ]
+        kept = keep_faults(path, [system.files for system in systems], here, start)
+        log.info("%s: %s", path, f"kept in {kept}" if kept else "result is not kept")
+    faults = [entry.fault for entry in seen if entry.fault]
+    facts = [entry.facts for entry in seen if entry.facts]
     figures = {"systems": sum(map(len, found)), **summarise(facts)}
-    figures["neighbors"] = neighbors.figures()
+    figures["neighbors"] = _most_neighbors(args.rcut, seen)
     figures["faulty"] = [fault.message for fault in faults]
     write_json(args, figures)
     _print(figures)
     if faults:
         raise InputError(
-            f"{len(faults)} of {total} frames are faulty, the first: {faults[0].message}"
+            f"{len(faults)} of {len(places)} frames are faulty, the first: {faults[0].message}"
         )
 
 
-def _examine(
-    systems: Sequence[DensitySystem],
-    facts: list[FrameFacts],
-    neighbors: _Neighbors,
-    advance: Callable[..., None],
-) -> list[Fault]:
-    """Add what is seen of sound frames to `facts`; the faulty ones."""
+class _Place(NamedTuple):
+    """Where a frame is."""
+
+    path: int
+    system: int
+    frame: int
+
+
+class _Seen(NamedTuple):
+    """What is seen of a frame."""
+
+    facts: FrameFacts | None = None  # of a sound one
+    fault: Fault | None = None
+    neighbors: tuple[dict[str, int], ...] = ()  # most of each element, for each cut-off
+
+
+def _examine(system: DensitySystem, place: _Place, cutoffs: Sequence[float]) -> _Seen:
     from deepdensity_tf.data.examination import Fault, frame_facts
     from deepdensity_tf.utils.errors import InputError
 
-    faults = []
-    for number, system in enumerate(systems):
-        for index in range(system.nframes):
-            try:
-                frame = system.frame(index)
-                facts.append(frame_facts(frame, system.type_map))
-            except InputError as error:
-                faults.append(Fault(number, index, str(error)))
-            else:
-                neighbors.add(frame, system.type_map)
-            advance()
-    return faults
+    try:
+        frame = system.frame(place.frame)
+        facts = frame_facts(frame, system.type_map)
+    except InputError as error:
+        return _Seen(fault=Fault(place.system, place.frame, str(error)))
+    return _Seen(facts, neighbors=tuple(_neighbors(frame, system.type_map, r) for r in cutoffs))
 
 
-class _Neighbors:
-    """Largest numbers of neighbours within cut-offs (Å); TensorFlow starts if there is one."""
+def _neighbors(frame: Frame, type_map: Sequence[str], cutoff: float) -> dict[str, int]:
+    from deepdensity_tf.infer.neighbors import frame_neighbors
 
-    def __init__(self, cutoffs: Sequence[float]):
-        self._found: dict[float, dict[str, int]] = {cutoff: {} for cutoff in cutoffs}
-        if cutoffs:
-            from deepdensity_tf.utils.log import import_tensorflow
+    _, counts = frame_neighbors(frame, cutoff, len(type_map))
+    return dict(zip(type_map, counts.tolist(), strict=True))
 
-            import_tensorflow()
 
-    def add(self, frame: Frame, type_map: Sequence[str]) -> None:
-        """Count those of a frame."""
-        if not self._found:
-            return
-        from deepdensity_tf.infer.neighbors import frame_neighbors
-
-        for cutoff, largest in self._found.items():
-            _, counts = frame_neighbors(frame, cutoff, len(type_map))
-            for name, count in zip(type_map, counts.tolist(), strict=True):
+def _most_neighbors(cutoffs: Sequence[float], seen: Sequence[_Seen]) -> list[dict]:
+    """For each cut-off (Å) the largest number of neighbours of each element."""
+    figures = []
+    for number, cutoff in enumerate(cutoffs):
+        largest: dict[str, int] = {}
+        for counts in (entry.neighbors[number] for entry in seen if entry.neighbors):
+            for name, count in counts.items():
                 largest[name] = max(largest.get(name, 0), count)
-
-    def figures(self) -> list[dict]:
-        """For each cut-off the largest number of neighbours of each element."""
-        return [{"rcut": rcut, "max": dict(sorted(n.items()))} for rcut, n in self._found.items()]
+        figures.append({"rcut": cutoff, "max": dict(sorted(largest.items()))})
+    return figures
 
 
 def _print(figures: dict) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from deepdensity_tf.entrypoints.options import (
     add_force,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.deviation import Deviation
     from deepdensity_tf.infer.structures import StructureFrame
+    from deepdensity_tf.utils.mpi import World
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ rho(r) their mean. Columns of the output:
   avg_devi_rho  mean over the atoms (%)
   devi_rho      of all regions together: sum of the integrals over sum of the integrals (%)
   max_sigma     largest standard deviation at a point (electrons/Å^3)
+Under mpirun (with mpi4py) the processes share the frames.
 """
 
 _EPILOG = """\
@@ -144,8 +146,30 @@ class _Summary:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
-    from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.files import atomic_path
+    from deepdensity_tf.utils.mpi import start_world
+
+    world = start_world()
+    candidates = world.from_first(lambda: _checked_candidates(args))
+    models = world.together(lambda: [load_model(path) for path in args.models])
+    paths, rows = _compare(args, models, world)
+    if world.rank:
+        return
+    summary = _Summary(args.lo or 0.0, args.hi or float("inf"))
+    for row in rows:
+        summary.add(paths[row.place], row.frame, row.largest)
+    with atomic_path(args.output) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        _write_rows(paths, rows, stream)
+    log.info("%s: %d frames written", args.output, summary.total)
+    write_json(args, _figures(summary, args.lo is not None))
+    print(f"{summary.total} frames, largest max_devi_rho {summary.largest:.4g} %")
+    if candidates:
+        _report_candidates(candidates, summary)
+
+
+def _checked_candidates(args: argparse.Namespace) -> str | None:
+    """File of the candidates, if there is to be one; what is asked must go together."""
+    from deepdensity_tf.utils.errors import InputError
 
     if (args.lo is None) != (args.hi is None) or (args.lo is not None and args.lo >= args.hi):
         raise InputError(f"--lo and --hi: found {args.lo} and {args.hi}, expected both, lo < hi")
@@ -156,15 +180,7 @@ def run(args: argparse.Namespace) -> None:
     candidates = None if args.lo is None else _candidates_file(args)
     outputs = {"--output": args.output, "the list of --candidates": candidates, "--json": args.json}
     expect_distinct(outputs, [*args.models, *args.system])
-    models = [load_model(path) for path in args.models]
-    summary = _Summary(args.lo or 0.0, args.hi or float("inf"))
-    with atomic_path(args.output) as temporary, open(temporary, "w", encoding="utf-8") as stream:
-        _write_frames(args, models, stream, summary)
-    log.info("%s: %d frames written", args.output, summary.total)
-    write_json(args, _figures(summary, args.lo is not None))
-    print(f"{summary.total} frames, largest max_devi_rho {summary.largest:.4g} %")
-    if candidates:
-        _report_candidates(candidates, summary)
+    return candidates
 
 
 def _figures(summary: _Summary, sorted_out: bool) -> dict:
@@ -173,30 +189,52 @@ def _figures(summary: _Summary, sorted_out: bool) -> dict:
     return figures | (summary.counts() if sorted_out else {})
 
 
-def _write_frames(
-    args: argparse.Namespace, models: Sequence[DeepDensity], stream: TextIO, summary: _Summary
-) -> None:
+class _Compared(NamedTuple):
+    """A frame and its deviation."""
+
+    place: int  # of its path
+    frame: int
+    largest: float  # max_devi_rho, %
+    text: str
+
+
+def _compare(
+    args: argparse.Namespace, models: Sequence[DeepDensity], world: World
+) -> tuple[list[str], list[_Compared]]:
+    """Paths of all systems and, on the first process, their frames in order."""
     from deepdensity_tf.infer.deviation import model_deviation
 
+    def count() -> tuple[list[str], int]:
+        """Systems and all frames, which are examined here."""
+        paths = _single_paths(args.system)
+        return paths, sum(1 for path in paths for _ in _frames(args, path))
+
+    def compare(frame: tuple[int, StructureFrame]) -> _Compared:
+        place, structure = frame
+        found = model_deviation(models, structure.atoms, args.radius)
+        text = _row(structure.index * args.frequency, found, args.atomic)
+        return _Compared(place, structure.index, float(found.atoms.max()), text)
+
+    paths, total = world.from_first(count)
+    frames = (
+        (place, frame)
+        for place, path in enumerate(paths)
+        for frame in _frames(args, path, examine=False)
+    )
+    rows = world.spread(
+        compare, frames, total, "comparing", lambda row: {"max_devi_rho": row.largest}
+    )
+    return paths, rows
+
+
+def _write_rows(paths: Sequence[str], rows: Sequence[_Compared], stream: TextIO) -> None:
     stream.write(f"# {'step':>10s}" + "".join(f"{name:>15s}" for name in _COLUMNS) + "\n")
-    paths = _single_paths(args.system)
-    with _frame_progress(args, paths) as advance:
-        for path in paths:
-            if len(paths) > 1:
-                stream.write(f"# {path}\n")
-            for structure in _frames(args, path, examine=False):
-                found = model_deviation(models, structure.atoms, args.radius)
-                stream.write(_row(structure.index * args.frequency, found, args.atomic))
-                summary.add(path, structure.index, float(found.atoms.max()))
-                advance(max_devi_rho=float(found.atoms.max()))
-
-
-def _frame_progress(args: argparse.Namespace, paths: Sequence[str]):
-    """Progress over all frames, which are examined and counted first."""
-    from deepdensity_tf.utils.progress import track
-
-    total = sum(1 for path in paths for _ in _frames(args, path))
-    return track(total, "comparing", "frames")
+    before = None
+    for row in rows:
+        if len(paths) > 1 and row.place != before:
+            stream.write(f"# {paths[row.place]}\n")
+        before = row.place
+        stream.write(row.text)
 
 
 def _frames(args: argparse.Namespace, path: str, examine: bool = True) -> Iterator[StructureFrame]:

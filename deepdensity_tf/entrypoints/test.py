@@ -10,6 +10,7 @@ from deepdensity_tf.entrypoints.options import (
     add_json,
     add_model,
     add_systems,
+    load_model,
     output_file,
     positive_int,
     write_json,
@@ -27,7 +28,8 @@ def add_parser(subparsers) -> None:
         "test",
         help="errors of a frozen model on data with reference densities",
         description="Compare a frozen model with reference densities: NMAE, RMSE, largest error "
-        "and electrons for each system and frame, and errors in each decile of the density.",
+        "and electrons for each system and frame, and errors in each decile of the density. Under "
+        "mpirun (with mpi4py) the processes share the frames, with --detail the systems.",
         epilog="examples:\n"
         "  dd-tf test -m frozen_model.pb -s data/ethane --frames 32: --json test.json\n"
         "  dd-tf test -m ensemble.pb -s data/validation --calibrate calibrated.pb",
@@ -64,20 +66,25 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
+    from deepdensity_tf.utils.mpi import start_world
 
-    from deepdensity_tf.utils.log import import_tensorflow
-
-    import_tensorflow()
-    from deepdensity_tf.infer.deep_density import DeepDensity
+    world = start_world()
     from deepdensity_tf.infer.evaluate import evaluate
     from deepdensity_tf.infer.frames import choose_frames
     from deepdensity_tf.infer.occupancies import occupancy_errors
 
-    model = DeepDensity(args.model)
-    chosen = choose_frames(args.system, model.type_map, args.frames, args.max_frames)
-    report = {"model": args.model, **evaluate(model, chosen, args.detail, args.force)}
+    model = world.together(lambda: load_model(args.model))
+    chosen = world.from_first(
+        lambda: choose_frames(args.system, model.type_map, args.frames, args.max_frames)
+    )
+    report = {
+        "model": args.model,
+        **evaluate(model, chosen, args.detail, args.force, world),
+    }
     if model.augmentation is not None:
-        report["occupancies"] = occupancy_errors(model, chosen)
+        report["occupancies"] = occupancy_errors(model, chosen, world)
+    if world.rank:
+        return
     write_json(args, report)
     print(format_report(report, list_frames=args.verbosity > 0))
     if args.calibrate:

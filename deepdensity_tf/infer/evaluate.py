@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from deepdensity_tf.infer.metrics import (
 )
 from deepdensity_tf.infer.uncertainty import expected_error
 from deepdensity_tf.utils.files import atomic_path
-from deepdensity_tf.utils.progress import track
+from deepdensity_tf.utils.mpi import World
 
 if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
@@ -31,6 +31,7 @@ def evaluate(
     chosen: Sequence[Chosen],
     detail: str | None = None,
     force: bool = False,
+    world: World | None = None,
 ) -> dict:
     """Compare a model with reference densities.
 
@@ -45,12 +46,15 @@ def evaluate(
         ``ref_<frame>``, electrons/Å^3, shaped as the frame's grid or (npoints,).
     force : bool
         Warn of frames that are odd instead of refusing them (see `data.frames`).
+    world : World, optional
+        The processes that share the frames; with `detail`, the systems.
 
     Returns
     -------
     dict
-        ``definition`` of the NMAE; ``frames``: a list of `density_errors` with ``system``,
-        ``frame`` and ``expected_nmae`` (None without calibration); ``systems``: for each system
+        Empty in all but the first process. ``definition`` of the NMAE; ``frames``: a list of
+        `density_errors` with ``system``, ``frame`` and ``expected_nmae`` (None without
+        calibration); ``systems``: for each system
         `summarise` with ``system`` and ``path``; ``all``: `summarise` of all frames; ``deciles``:
         `errors_by_decile` of all frames. JSON takes it as it is.
 
@@ -59,31 +63,37 @@ def evaluate(
     InputError
         A frame that no density can be.
     """
-    frames: list[dict] = []
-    systems: list[dict] = []
-    tables: list[list[dict]] = []
-    total = sum(len(entry.indices) for entry in chosen)
-    with track(total, "testing", "frames") as advance:
-        for entry in chosen:
-            with _detail_file(detail, entry.name) as keep:
-                errors = Errors()
-                examined = FrameList([entry.system], [entry.indices], force=force)
-                for index, frame in zip(entry.indices, examined, strict=True):
-                    label = f"{entry.name} frame {index}"
-                    error, pred = add_frame_errors(errors, model, frame, label)
-                    likely = expected_error(model, frame.coord, frame.periodic_box, frame.atype)
-                    expected = None if likely is None else likely.nmae
-                    frames.append(
-                        {"system": entry.name, "frame": index, **error, "expected_nmae": expected}
-                    )
-                    ref = np.asarray(frame.density)
-                    if ref.size >= 10 and frame.weight is None:
-                        tables.append(errors_by_decile(pred, ref))
-                    shape = (-1,) if frame.grid_shape is None else tuple(frame.grid_shape)
-                    keep(index, pred.reshape(shape), ref.reshape(shape))
-                    advance(nmae=error["nmae"])
-            path = str(entry.system.path)
-            systems.append({"system": entry.name, "path": path, **errors.result()})
+    world = world or World()
+    lists = [FrameList([entry.system], [entry.indices], force=force) for entry in chosen]
+    # A file of details is the work of one process.
+    step = 1 if detail is None else max(map(len, lists), default=1)
+    shares = [
+        (number, range(first, min(first + step, len(frames))))
+        for number, frames in enumerate(lists)
+        for first in range(0, len(frames), step)
+    ]
+
+    def work(share: tuple[int, range]) -> list[_Tested]:
+        number, places = share
+        entry = chosen[number]
+        with _detail_file(detail, entry.name) as keep:
+            return [_test(model, entry, lists[number], place, keep) for place in places]
+
+    found = world.spread(
+        work, shares, len(shares), "testing", lambda tested: {"nmae": tested[-1].errors["nmae"]}
+    )
+    if world.rank:
+        return {}
+    of_systems: list[list[_Tested]] = [[] for _ in chosen]
+    for (number, _), tested in zip(shares, found, strict=True):
+        of_systems[number] += tested
+    frames = [row.errors for tested in of_systems for row in tested]
+    tables = [row.deciles for tested in of_systems for row in tested if row.deciles]
+    systems = [
+        {"system": entry.name, "path": str(entry.system.path)}
+        | summarise([row.errors for row in tested])
+        for entry, tested in zip(chosen, of_systems, strict=True)
+    ]
     return {
         "definition": NMAE_DEFINITION,
         "frames": frames,
@@ -91,6 +101,28 @@ def evaluate(
         "all": summarise(frames),
         "deciles": merge_deciles(tables) if tables else [],
     }
+
+
+class _Tested(NamedTuple):
+    """A frame compared with the model."""
+
+    errors: dict
+    deciles: list[dict]  # empty where there are none
+
+
+def _test(
+    model: DeepDensity, entry: Chosen, examined: FrameList, place: int, keep: Callable
+) -> _Tested:
+    index, frame = entry.indices[place], examined[place]
+    error, pred = add_frame_errors(Errors(), model, frame, f"{entry.name} frame {index}")
+    likely = expected_error(model, frame.coord, frame.periodic_box, frame.atype)
+    expected = None if likely is None else likely.nmae
+    ref = np.asarray(frame.density)
+    shape = (-1,) if frame.grid_shape is None else tuple(frame.grid_shape)
+    keep(index, pred.reshape(shape), ref.reshape(shape))
+    deciles = errors_by_decile(pred, ref) if ref.size >= 10 and frame.weight is None else []
+    row = {"system": entry.name, "frame": index, **error, "expected_nmae": expected}
+    return _Tested(row, deciles)
 
 
 @contextmanager

@@ -9,13 +9,18 @@ import numpy as np
 
 from deepdensity_tf.data.augmentation import frame_occupancies, read_channels
 from deepdensity_tf.infer.frames import Chosen
+from deepdensity_tf.utils.mpi import World
 from deepdensity_tf.utils.paw_blocks import Occupancies, blocks_of
 
 if TYPE_CHECKING:
     from deepdensity_tf.infer.deep_density import DeepDensity
 
+_Pair = tuple[np.ndarray, Occupancies, Occupancies]
 
-def occupancy_errors(model: DeepDensity, chosen: Sequence[Chosen]) -> dict[str, dict]:
+
+def occupancy_errors(
+    model: DeepDensity, chosen: Sequence[Chosen], world: World | None = None
+) -> dict[str, dict]:
     """Errors of the occupancies of each element, beyond its mean over the frames.
 
     Parameters
@@ -24,34 +29,30 @@ def occupancy_errors(model: DeepDensity, chosen: Sequence[Chosen]) -> dict[str, 
         Frozen model that has them.
     chosen : sequence of Chosen
         Systems and frames; those without occupancies count for nothing.
+    world : World, optional
+        The processes that share the frames.
 
     Returns
     -------
     dict
-        Element, and "all", to ``atoms`` and ``error``: 100 times the root of
-        sum|model - reference|^2 / sum|reference - mean|^2 over atoms, percent. The mean is that
-        of the numbers of L = 0, 0 for the others. With spin also ``spin_error``, relative to the
-        same sums of the total.
+        Empty in all but the first process. Element, and "all", to ``atoms`` and ``error``: 100
+        times the root of sum|model - reference|^2 / sum|reference - mean|^2 over atoms, percent.
+        The mean is that of the numbers of L = 0, 0 for the others. With spin also
+        ``spin_error``, relative to the same sums of the total.
 
     Raises
     ------
     InputError
         Occupancies of another code or other channels than the model's.
     """
-    pairs: list[tuple[np.ndarray, Occupancies, Occupancies]] = []
-    for entry in chosen:
-        channels = read_channels(entry.system.files)
-        if channels is None:
-            continue
-        model.augmentation.joined(channels, str(entry.system.path))
-        for index in entry.indices:
-            frame = entry.system.frame(index)
-            reference = frame_occupancies(frame, model.augmentation, model.type_map)
-            if reference is None:
-                continue
-            box = frame.periodic_box
-            found = model.eval_augmentation(frame.coord, box, frame.atype)
-            pairs.append((frame.atype, found, reference))
+    places = [(entry, index) for entry in chosen for index in entry.indices]
+
+    def compare(place: tuple[Chosen, int]) -> _Pair | None:
+        return _pair(model, *place)
+
+    world = world or World()
+    found = world.spread(compare, places, len(places), "testing occupancies")
+    pairs = [pair for pair in found if pair is not None]
     result, wrong, spread = {}, np.zeros(2), 0.0
     for number, element in enumerate(model.type_map):
         mine = [(f.of_atoms(t == number), r.of_atoms(t == number)) for t, f, r in pairs]
@@ -65,6 +66,20 @@ def occupancy_errors(model: DeepDensity, chosen: Sequence[Chosen]) -> dict[str, 
         natoms = sum(entry["atoms"] for entry in result.values())
         result["all"] = _entry(natoms, wrong, spread, model.has_spin)
     return result
+
+
+def _pair(model: DeepDensity, entry: Chosen, index: int) -> _Pair | None:
+    """Types, occupancies of the model and of the reference; None where there is none."""
+    channels = read_channels(entry.system.files)
+    if channels is None:
+        return None
+    model.augmentation.joined(channels, str(entry.system.path))
+    frame = entry.system.frame(index)
+    reference = frame_occupancies(frame, model.augmentation, model.type_map)
+    if reference is None:
+        return None
+    found = model.eval_augmentation(frame.coord, frame.periodic_box, frame.atype)
+    return frame.atype, found, reference
 
 
 def _sums(pairs: list[tuple[Occupancies, Occupancies]], channels) -> tuple[np.ndarray, float]:
