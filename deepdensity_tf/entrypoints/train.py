@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
     _check_targets(config, args)
     if args.init_model:
         pretrained = load_pretrained(args.init_model)
+        pretrained.join_channels(config["model"])
     _train(config, args, pretrained)
 
 

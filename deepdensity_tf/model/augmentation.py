@@ -115,7 +115,7 @@ class AugmentationHead(tf.Module):
         return PredictedOccupancies(mean + scale * values, tf.gather(self.unit, species.index))
 
     def fit(self, atype: np.ndarray, labels: np.ndarray) -> None:
-        """Set means, scales and units from labels.
+        """Set means, scales and units from labels, of elements that have none yet.
 
         Parameters
         ----------
@@ -127,7 +127,8 @@ class AugmentationHead(tf.Module):
         mean, scale, unit = (x.numpy() for x in (self.mean, self.scale, self.unit))
         for index, element in enumerate(self._type_map):
             rows = labels[(atype == index) & np.isfinite(labels[..., 0]).any(1)]
-            if not len(rows):
+            known = (unit[index] != 1).any() or (scale[index] != 1).any()
+            if known or not len(rows):
                 continue
             for block in blocks_of(tuple(self.channels.of[element])):
                 part = block.part

@@ -24,7 +24,7 @@ from tensorflow.python.framework.convert_to_constants import (
 from deepdensity_tf import __version__
 from deepdensity_tf.model.density_model import AtomState, Batch, DensityModel
 from deepdensity_tf.model.ensemble import RADIUS, deviation, mean_state
-from deepdensity_tf.model.variables import variable_nodes
+from deepdensity_tf.model.variables import variable_nodes, variables_by_path
 from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -85,6 +85,12 @@ def freeze(
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
     graph_def.node.extend(constants(_attributes(models, script, data_checksum)))
     nodes = {"seen": _SEEN, **variable_nodes(models[0], function)}
+    # What no output needs is pruned, and yet needed to train on.
+    left = {node.name for node in graph_def.node}
+    for name, variable in variables_by_path(models[0]).items():
+        if nodes.get(name) not in left:
+            nodes[name] = f"model_attr/{name}"
+            graph_def.node.extend(constants({nodes[name]: variable.numpy()}))
     graph_def.node.extend(constants({VARIABLES: json.dumps(nodes)}))
     data = graph_def.SerializeToString(deterministic=True)
     fault = graph_fault(data)

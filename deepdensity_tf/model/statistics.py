@@ -52,7 +52,10 @@ def initialise_statistics(model: DensityModel, count: int, draw: Callable[[int],
 
 
 def fit_occupancies(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
-    """Set means and spreads of the PAW occupancies of frames, where the model has them."""
+    """Set means and spreads of the PAW occupancies of elements that have none yet.
+
+    Where the model has occupancies; those of elements that it was trained on stay.
+    """
     if model.augmentation is not None:
         samples = [draw(index) for index in range(count)]
         atype = np.concatenate([sample.atype for sample in samples])

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepdensity_tf.infer.deep_density import COMPRESSION, read_graph
+from deepdensity_tf.model.augmentation import AugmentationHead
 from deepdensity_tf.model.frozen import VARIABLES
 from deepdensity_tf.model.variables import assign_variables, variables_by_path
 from deepdensity_tf.train.checkpoint import TrainingState, load_state
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 # A model that is nearly right already is not shaken as a fresh one is.
 FINETUNE_RATE = {"start_lr": 1e-3, "stop_lr": 1e-4}
+
+_HEAD = "augmentation/"  # where the variables of PAW occupancies are in a model
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,31 @@ class Pretrained:
         InputError
             Another model than for its elements.
         """
-        assign_variables(state.model, self.values, self.model["type_map"], self.name)
+        values = self.values
+        head = state.model.augmentation
+        if head is not None and self.model["augmentation"] and not self._fits(head):
+            log.warning(
+                "%s: its PAW occupancies have other channels than those of the input; they are "
+                "learned anew",
+                self.name,
+            )
+            values = {name: v for name, v in values.items() if not name.startswith(_HEAD)}
+        assign_variables(state.model, values, self.model["type_map"], self.name)
         pairs = zip(state.optimizer.average, state.model.trainable_variables, strict=True)
         for average, variable in pairs:
             average.assign(variable)
+
+    def _fits(self, head: AugmentationHead) -> bool:
+        """Whether a head for PAW occupancies has this model's shapes but for its elements."""
+        return all(
+            self.values[f"{_HEAD}{name}"].shape[1:] == tuple(variable.shape[1:])
+            for name, variable in variables_by_path(head).items()
+        )
+
+    def join_channels(self, model: dict) -> None:
+        """To the PAW occupancies that a section `model` takes from the data: this model's too."""
+        if model["augmentation"] is True and self.model["augmentation"]:
+            model["augmentation"] = self.model["augmentation"]
 
     def complete(self, data: dict) -> dict:
         """An input with this model, of the elements that the input names, to be fine-tuned.
@@ -68,7 +92,8 @@ class Pretrained:
         Parameters
         ----------
         data : dict
-            What the user wrote; its section `model` counts for type_map and electrons alone.
+            What the user wrote; its section `model` counts for type_map and electrons alone, and
+            for augmentation where this model has none.
 
         Raises
         ------
@@ -81,6 +106,8 @@ class Pretrained:
         model = {**self.model, "type_map": given.get("type_map", self.model["type_map"])}
         if self.model["electrons"]:
             model["electrons"] = given.get("electrons") or self._electrons(model["type_map"])
+        if not self.model["augmentation"] and given.get("augmentation"):
+            model["augmentation"] = given["augmentation"]  # a head that is new
         others = [key for key in _differences(given, model) if not key.startswith("_")]
         if others:
             log.warning("model.%s: as in %s, not as in the input", ", ".join(others), self.name)

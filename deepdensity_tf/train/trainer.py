@@ -15,7 +15,11 @@ from deepdensity_tf.data.frames import frames_of_all_elements, type_counts
 from deepdensity_tf.data.sampler import Sample, assemble
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch
-from deepdensity_tf.model.statistics import initialise_statistics, shift_baseline
+from deepdensity_tf.model.statistics import (
+    fit_occupancies,
+    initialise_statistics,
+    shift_baseline,
+)
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.display import Display
 from deepdensity_tf.train.schedule import LearningRate
@@ -124,10 +128,11 @@ class Trainer:
         initialise_statistics(self._state.model, *self._sample())
 
     def adapt(self) -> None:
-        """The baseline of a model that was trained elsewhere."""
+        """The baseline of a model that was trained elsewhere; occupancies that are new to it."""
         model = self._state.model
         model.seen.assign(model.seen + self._seen())
         shift_baseline(model, *self._sample())
+        fit_occupancies(model, *self._sample())
 
     def _seen(self) -> np.ndarray:
         """(ntypes, 2) atoms and frames of each element in the data."""

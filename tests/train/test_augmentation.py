@@ -16,6 +16,7 @@ from deepdensity_tf.infer.metrics import occupancy_error
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.main import main
 from deepdensity_tf.model.augmentation import PredictedOccupancies
+from deepdensity_tf.train.pretrained import load_pretrained
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Channels
 
@@ -98,3 +99,85 @@ def test_loss_and_error_are_sums_over_atoms_with_labels(workdir):
     percent = occupancy_error(predicted.values[:3], sample.augmentation[:3], unit[:3])
     assert percent == pytest.approx(100 * np.sqrt((norms[:3] ** 2).mean()))
     assert occupancy_error(predicted.values[3:], sample.augmentation[3:], unit[3:]) is None
+
+
+@pytest.fixture
+def relabelled(workdir):
+    """Data of N H H, other numbers, beside those of C H H; a model trained on these."""
+    frames = [
+        replace(frame, augmentation=None if frame.augmentation is None else 2 * frame.augmentation)
+        for frame in labelled(workdir / "data")
+    ]
+    channels = Channels("gpaw", {"N": (0, 1), "H": (0,)})
+    write_system(workdir / "other", frames, ["N", "H"], channels=channels)
+    assert main(["train", "input.json"]) == 0
+    assert main(["freeze", "--last"]) == 0
+    return workdir
+
+
+def head_of(source):
+    """Means and units of the occupancies of each element."""
+    known = load_pretrained(source)
+    names, values = known.model["type_map"], known.values
+    pairs = (
+        (values[f"augmentation/{k}"][place] for k in ("mean", "scale", "unit"))
+        for place in range(len(names))
+    )
+    return dict(zip(names, map(list, pairs), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--finetune", "--init-model"])
+def test_new_elements_get_their_statistics(relabelled, option):
+    data = json.loads(Path("input.json").read_text())
+    data["model"]["type_map"] = ["N", "C", "H"]
+    data["training"]["training_data"]["systems"] = "other"
+    data["training"] |= {"save_ckpt": "tuned", "numb_steps": 2}
+    del data["training"]["validation_data"]
+    Path("other.json").write_text(json.dumps(data))
+    assert main(["train", "other.json", option, "frozen_model.pb"]) == 0
+    before, after = head_of("frozen_model.pb"), head_of("tuned")
+    for element in "CH":  # trained before
+        for one, other in zip(before[element], after[element], strict=True):
+            np.testing.assert_array_equal(one, other)
+    for k, (one, other) in enumerate(zip(before["C"], after["N"], strict=True)):
+        if k < 2:
+            np.testing.assert_allclose(other, 2 * one, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_new_head_gets_its_statistics(relabelled):
+    data = json.loads(Path("input.json").read_text())
+    bare = json.loads(json.dumps(data))
+    bare["model"]["augmentation"] = False
+    bare["training"]["save_ckpt"] = "bare"
+    Path("bare.json").write_text(json.dumps(bare))
+    assert main(["train", "bare.json"]) == 0
+    data["training"] |= {"save_ckpt": "tuned", "numb_steps": 2}
+    Path("input.json").write_text(json.dumps(data))
+    assert main(["train", "input.json", "--finetune", "bare"]) == 0
+    expected, found = head_of("frozen_model.pb"), head_of("tuned")
+    for element in "CH":
+        np.testing.assert_allclose(found[element][0], expected[element][0], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_an_element_of_more_channels_begins_a_new_head(relabelled, caplog):
+    channels = Channels("gpaw", {"N": (0, 1, 2), "H": (0,)})
+    frames = list(DensitySystem("data"))
+    for place, frame in enumerate(frames):
+        values = np.full((3, channels.width), np.nan)
+        values[0], values[1:, 0] = 0.5 + place, 1.0 + place
+        frames[place] = replace(frame, augmentation=values)
+    write_system("wider", frames, ["N", "H"], channels=channels)
+    data = json.loads(Path("input.json").read_text())
+    data["model"]["type_map"] = ["C", "H", "N"]
+    data["training"] |= {"save_ckpt": "wide", "numb_steps": 2}
+    data["training"]["training_data"]["systems"] = "wider"
+    del data["training"]["validation_data"]
+    Path("input.json").write_text(json.dumps(data))
+    assert main(["train", "input.json", "--init-model", "frozen_model.pb"]) == 0
+    assert "other channels than those of the input; they are learned anew" in caplog.text
+    found = head_of("wide")
+    assert found["N"][0].shape == (1, channels.width)
+    assert found["H"][0][0, 0] == pytest.approx(np.mean([1.0 + k for k in range(6)]))
