@@ -58,6 +58,7 @@ def check_frame(frame: Frame, force: bool = False) -> None:
         spin_density=frame.spin_density,
         grid=frame.loose_points,
         weight=frame.weight,
+        electrons=None if frame.full_electrons is None else np.array(frame.full_electrons),
     )
     _check_weights(frame)
     findings = examine_distances(frame.coord, frame.box, frame.pbc)
@@ -106,11 +107,17 @@ def _examine_place(frame: Frame, atoms: Atoms) -> list[Finding]:
     return examine_place(atoms, np.reshape(frame.density, tuple(frame.grid_shape)))
 
 
+def estimate_means(weight: np.ndarray) -> bool:
+    """Whether sums with weights (npoints,) can be means over a frame."""
+    total = float(np.sum(weight, dtype=np.float64))
+    return np.min(weight) >= 0 and _LEAST_WEIGHT <= total <= _MOST_WEIGHT
+
+
 def _check_weights(frame: Frame) -> None:
     if frame.weight is None:
         return
     total = float(np.sum(frame.weight, dtype=np.float64))
-    if np.min(frame.weight) < 0 or not _LEAST_WEIGHT <= total <= _MOST_WEIGHT:
+    if not estimate_means(frame.weight):
         raise InputError(
             f"{frame.label}: weight sums to {total:.4g} (least {np.min(frame.weight):.3g}), "
             "expected weights of 0 or more with a sum near 1, so that sums are means over the frame"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepdensity_tf.data.augmentation import read_channels
-from deepdensity_tf.data.checks import report_frame
+from deepdensity_tf.data.checks import estimate_means, report_frame
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.layout import system_paths
 from deepdensity_tf.data.system import DensitySystem
@@ -102,6 +102,11 @@ def read_frames(file: str, extra: str | None, options: ConvertOptions) -> Iterat
         if options.points:
             rng = np.random.default_rng([options.seed, seed, number])
             named = named._replace(frame=thin(named.frame, options.points, rng))
+            if not estimate_means(named.frame.weight):
+                raise InputError(
+                    f"{named.frame.label}: --points {options.points} are too few, their weights "
+                    f"sum to {named.frame.weight.sum():.3g}, expected near 1"
+                )
         yield named
 
 

@@ -55,8 +55,7 @@ class FrameList(Sequence):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index = int(index) % len(self)
-        number = int(np.searchsorted(self._first, index, side="right")) - 1
-        within = self.chosen[number][index - int(self._first[number])]
+        number, within = self._place(index)
         frame = self.systems[number].frame(within)
         if not self._checked[index]:
             frame.check_unchanged()
@@ -66,6 +65,16 @@ class FrameList(Sequence):
         if index not in self._electrons:
             self._electrons[index] = frame.electrons
         return replace(frame, full_electrons=self._electrons[index])
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The system that a frame is of, and its place there."""
+        number = int(np.searchsorted(self._first, index, side="right")) - 1
+        return number, self.chosen[number][index - int(self._first[number])]
+
+    def label(self, index: int) -> str:
+        """Name of a frame, for messages; it is not read."""
+        number, within = self._place(index)
+        return f"{self.systems[number].path} frame {within}"
 
     def _doubt(self, frame: Frame, number: int) -> None:
         """Say, once, what is odd about a system's first frame to be seen."""

@@ -214,11 +214,18 @@ def _groups(group: Any, kind: type, above: tuple = ()) -> Iterator[Any]:
         try:
             child = group.get(name)
         except (KeyError, OSError) as error:
+            raise InputError(f"{_place(group)}/{name}: cannot be read ({error})") from None
+        if child is None:
             raise InputError(
-                f"{group.file.filename}#{group.name}/{name}: cannot be read ({error})"
-            ) from None
+                f"{_place(group)}/{name}: is a link to what is not there, expected a group or array"
+            )
         if isinstance(child, kind) and child not in (group, *above):
             yield from _groups(child, kind, (group, *above))
+
+
+def _place(group: Any) -> str:
+    """Of a group, for messages."""
+    return f"{group.file.filename}#{group.name.rstrip('/')}"
 
 
 def _hdf5_system(file: WatchedFile, group: Any) -> SystemFiles:
@@ -226,9 +233,9 @@ def _hdf5_system(file: WatchedFile, group: Any) -> SystemFiles:
     try:
         words = [str(word) for word in np.ravel(group["type.raw"][()])]
         names = [name.decode() for name in np.ravel(group["type_map.raw"][()])]
-    except (KeyError, AttributeError, UnicodeDecodeError) as error:
+    except (KeyError, AttributeError, TypeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: type.raw or type_map.raw cannot be read ({error})") from None
-    types, pbc = _types(f"{path}/type.raw", words, names), "nopbc" not in group
+    types, pbc = _types(f"{_place(group)}/type.raw", words, names), "nopbc" not in group
     sets = [
         _hdf5_set(file, group[name], len(types), pbc)
         for name in sorted(group)
@@ -238,6 +245,9 @@ def _hdf5_system(file: WatchedFile, group: Any) -> SystemFiles:
 
 
 def _hdf5_set(file: WatchedFile, group: Any, natoms: int, pbc: bool) -> SetFiles:
+    if not hasattr(group, "get"):
+        raise InputError(f"{file.path}#{group.name}: found a dataset, expected a group of arrays")
+
     def find(name: str) -> StoredArray | None:
         dataset = group.get(f"{name}.npy")
         return None if dataset is None else hdf5_array(file, dataset, ARRAYS[name])
@@ -290,7 +300,7 @@ def _set(name: str, find: Callable[[str], StoredArray | None], natoms: int, pbc:
         _expect(name, "box", arrays["box"], (nframes, 9))
     elif pbc or "grid_shape" in arrays:  # a molecule with loose points needs none
         raise InputError(f"{name}/box.npy: missing")
-    if "electrons" in arrays:
+    if "electrons" in arrays and arrays["electrons"].shape == (nframes, 1):
         arrays["electrons"] = arrays["electrons"].reshaped(nframes)
     for key, shape in (
         ("spin_density", (nframes, npoints)),

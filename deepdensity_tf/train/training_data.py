@@ -9,7 +9,13 @@ import numpy as np
 
 from deepdensity_tf.data.augmentation import OccupancyLabels, common_channels
 from deepdensity_tf.data.examination import Fault, known_faults
-from deepdensity_tf.data.frames import ElementCount, FrameList, data_checksum, element_counts
+from deepdensity_tf.data.frames import (
+    ElementCount,
+    FrameList,
+    data_checksum,
+    element_counts,
+    type_counts,
+)
 from deepdensity_tf.data.probability import auto_probabilities, epoch_order, given_probabilities
 from deepdensity_tf.data.sampler import BatchSampler, SamplerConfig
 from deepdensity_tf.data.selection import select_frames
@@ -78,15 +84,24 @@ class TrainingData:
         )
         self.elements = element_counts(self.frames)
         _warn_of_elements(self.elements, known)
-        self.validation = _validation(run, model)
+        learned = {name for name, count in self.elements.items() if count.atoms} | set(known)
+        self.validation = _validation(run, model, learned)
         self.checksum = data_checksum(self.frames, model["type_map"])
 
 
-def _validation(run: dict, model: dict) -> Validation | None:
+def _validation(run: dict, model: dict, learned: Collection[str]) -> Validation | None:
     section = run.get("validation_data")
     if section is None:
         return None
     frames, _ = _load_frames(section, model, "validation_data")
+    counts = type_counts(frames)
+    for place, name in enumerate(model["type_map"]):
+        if name not in learned and counts[:, place].any():
+            first = frames.label(int(np.argmax(counts[:, place] > 0)))
+            raise InputError(
+                f"validation_data: {first} holds {name}, which no frame of training_data does: its "
+                "error would be of no use"
+            )
     if model["augmentation"]:
         _channels(frames, model["augmentation"])
     return Validation(frames, _sampler_config(section, model), section["batch_size"], run["seed"])
@@ -189,12 +204,13 @@ def _warn_of_elements(elements: dict[str, ElementCount], known: Collection[str])
 
 
 def _batch_size(section: dict, frames: FrameList, workers: int) -> int:
-    """Frames a step; "auto:N" takes as many as give N points in the mean."""
+    """Frames a step; "auto:N" takes as many as give N points in the mean, no frame twice."""
     asked = section["batch_size"]
     if isinstance(asked, str):
         points = np.minimum(frames.npoints, section["numb_points"]).mean()
         size = -(-int(asked.removeprefix("auto:")) // max(1, int(points)))
-        size = -(-size // workers) * workers
+        most = max(1, len(frames) // workers)  # all frames at once
+        size = min(-(-size // workers), most) * workers
         log.info("training_data.batch_size %s: %d frames a step", asked, size)
         return size
     if asked % workers:
