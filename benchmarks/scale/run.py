@@ -10,12 +10,14 @@ own with at most 256 files open, once without and once with the index of a run b
 elements also a run of more steps, `dd-tf freeze` and `dd-tf compress`. All on one thread. Memory is
 the peak of the process; seconds are those of the clock and, as far as they say cpu, of the
 processor, which on a machine with other work are the truer ones. Prints tables, writes
-results.json and results.png beside this script.
+results.json and results.png beside this script after each row; rows that are there already and not
+measured again stay.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -52,23 +54,31 @@ def main() -> None:
     args = parser.parse_args()
     counts = [*args.structures, *([100_000] if args.full else [])]
     RUN.mkdir(exist_ok=True)
-    rows: dict[str, list[dict]] = {"structures": [], "elements": []}
-    for count in counts:
-        for layout in LAYOUTS:
-            report(rows["structures"], structures_row(layout, count))
-    for count in args.elements:
-        report(rows["elements"], elements_row(count))
-    (HERE / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+    for number, (layout, count) in enumerate(itertools.product(LAYOUTS, counts)):
+        report("structures", structures_row(layout, count), number == 0)
+    for number, count in enumerate(args.elements):
+        report("elements", elements_row(count), number == 0)
+
+
+def report(table: str, row: dict, first: bool) -> None:
+    """Print a row of a table, under a head if it is the first, and keep it."""
+    if first:
+        print("\n| " + " | ".join(row) + " |\n" + "|---" * len(row) + "|")
+    texts = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()]
+    print("| " + " | ".join(texts) + " |", flush=True)
+    results = HERE / "results.json"
+    rows = {"structures": [], "elements": []}
+    if results.exists():
+        rows = json.loads(results.read_text())
+    others = [other for other in rows[table] if place(other) != place(row)]
+    rows[table] = sorted([*others, row], key=place)
+    results.write_text(json.dumps(rows, indent=1) + "\n")
     draw(rows)
 
 
-def report(rows: list[dict], row: dict) -> None:
-    """Print a row, under a head if it is the first, and keep it."""
-    if not rows:
-        print("\n| " + " | ".join(row) + " |\n" + "|---" * len(row) + "|")
-    rows.append(row)
-    texts = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()]
-    print("| " + " | ".join(texts) + " |", flush=True)
+def place(row: dict) -> tuple[str, int]:
+    """What a row is about."""
+    return row.get("layout", ""), row.get("structures", row.get("elements"))
 
 
 class Usage(NamedTuple):
@@ -233,24 +243,31 @@ def write_hdf5(path: Path, names: list[str], arrays: dict) -> None:
 
 
 def draw(rows: dict[str, list[dict]]) -> None:
-    """Times and memory in one picture."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    """Time and memory against structures, and against elements."""
+    figure, axes = plt.subplots(2, 2, figsize=(9, 6.4), layout="constrained")
+    structures, elements = rows["structures"], rows["elements"]
     for layout in LAYOUTS:
-        chosen = [row for row in rows["structures"] if row["layout"] == layout]
+        chosen = [row for row in structures if row["layout"] == layout]
         counts = [row["structures"] for row in chosen]
-        left.plot(counts, [row["first cpu s"] for row in chosen], "o-", label=layout)
-        middle.plot(counts, [row["MB"] for row in chosen], "o-", label=layout)
-    for axis, label in ((left, "to the first step (s of processor)"), (middle, "peak memory (MB)")):
-        axis.set(xlabel="structures", ylabel=label, xscale="log")
+        (line,) = axes[0, 0].plot(counts, [r["first cpu s"] for r in chosen], "o-", label=layout)
+        color = line.get_color()
+        axes[0, 0].plot(counts, [r["second cpu s"] for r in chosen], "x--", color=color)
+        axes[0, 1].plot(counts, [r["MB"] for r in chosen], "o-", label=layout)
+    axes[0, 0].plot([], [], "x--", color="gray", label="second start")
+    axes[0, 0].set(xlabel="structures", xscale="log", ylabel="to the first step (s of processor)")
+    axes[0, 1].set(xlabel="structures", xscale="log", ylabel="peak memory (MB)")
+    counts = [row["elements"] for row in elements]
+    axes[1, 0].plot(counts, [row["step cpu ms"] for row in elements], "o-", label="step (ms)")
+    axes[1, 0].plot(counts, [row["compress cpu s"] for row in elements], "o-", label="compress (s)")
+    axes[1, 0].set(xlabel="elements of the type map", ylabel="of processor")
+    for key, label in (("MB", "training"), ("compress MB", "compress")):
+        axes[1, 1].plot(counts, [row[key] for row in elements], "o-", label=label)
+    axes[1, 1].set(xlabel="elements of the type map", ylabel="peak memory (MB)")
+    for axis in axes.flat:
         axis.set_ylim(bottom=0)
         axis.legend()
-    counts = [row["elements"] for row in rows["elements"]]
-    for key, label in (("first cpu s", "first step"), ("compress cpu s", "compress")):
-        right.plot(counts, [row[key] for row in rows["elements"]], "o-", label=label)
-    right.set(xlabel="elements of the type map", ylabel="s of processor")
-    right.set_ylim(bottom=0)
-    right.legend()
     figure.savefig(HERE / "results.png", dpi=120)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
