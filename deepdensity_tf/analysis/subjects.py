@@ -13,7 +13,7 @@ from deepdensity_tf.data.checks import report_frame
 from deepdensity_tf.data.layout import system_paths
 from deepdensity_tf.data.selection import select_frames
 from deepdensity_tf.data.system import find_systems
-from deepdensity_tf.formats import Grid, read_density
+from deepdensity_tf.formats import read_density
 from deepdensity_tf.formats.base import make_atoms
 from deepdensity_tf.formats.examine import examine_usable
 from deepdensity_tf.formats.findings import report
@@ -81,14 +81,12 @@ def stored_density(
     volumes = read_density(path, options.fmt, options.unit)
     (number,) = select_frames(str(frame), len(volumes), f"-f ({path})")
     volume = volumes[number]
-    if not volume.says_pbc and not nopbc:
+    if volume.periodic is None and not nopbc:
         log.info("%s: does not say whether it is periodic, taken so (--nopbc: a molecule)", path)
     pbc = bool(volume.atoms.pbc.any()) and not nopbc
     volume = examined(volume, path, pbc, options.force)
-    grid = Grid(volume.density.shape, np.array(volume.atoms.cell), volume.origin)
-    structure = Structure(
-        volume.atoms.get_chemical_symbols(), volume.atoms.positions + grid.origin, grid, pbc
-    )
+    coord = volume.atoms.positions + volume.origin
+    structure = Structure(volume.atoms.get_chemical_symbols(), coord, volume.grid, pbc)
     return Subject(structure, volume.density)
 
 

@@ -17,7 +17,7 @@ from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.layout import system_paths
 from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.data.thinning import thin
-from deepdensity_tf.formats import Volumetric, read_density
+from deepdensity_tf.formats import GridField, read_density
 from deepdensity_tf.formats.integral import examined
 from deepdensity_tf.formats.vasp_paw import with_channels
 from deepdensity_tf.formats.vasp_potcar import channels_of_potcar
@@ -136,7 +136,7 @@ def _of_file(file: str, extra: str | None, options: ConvertOptions) -> Iterator[
         yield NamedFrame(_frame(found, atype, file), names, channels)
 
 
-def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumetric]:
+def _read(file: str, extra: str | None, options: ConvertOptions) -> list[GridField]:
     volumes = read_density(file, options.fmt, options.unit)
     if extra is not None:
         others = read_density(extra, options.fmt, options.unit)
@@ -153,7 +153,7 @@ def _read(file: str, extra: str | None, options: ConvertOptions) -> list[Volumet
     return [_with_channels(_right_handed(volume, file), file, options) for volume in volumes]
 
 
-def _with_channels(volume: Volumetric, file: str, options: ConvertOptions) -> Volumetric:
+def _with_channels(volume: GridField, file: str, options: ConvertOptions) -> GridField:
     """The volume with PAW occupancies of which it is known what they are, or without."""
     found = volume.augmentation
     if found is None or found.channels.code != "vasp":
@@ -163,7 +163,7 @@ def _with_channels(volume: Volumetric, file: str, options: ConvertOptions) -> Vo
     return replace(volume, augmentation=with_channels(found, symbols, potcar, file))
 
 
-def _periodic(volume: Volumetric, file: str, options: ConvertOptions) -> bool:
+def _periodic(volume: GridField, file: str, options: ConvertOptions) -> bool:
     pbc = volume.atoms.pbc
     if options.pbc is not None:
         return options.pbc
@@ -172,7 +172,7 @@ def _periodic(volume: Volumetric, file: str, options: ConvertOptions) -> bool:
     return bool(pbc.any())
 
 
-def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetric:
+def _sum(one: GridField, other: GridField, file: str, extra: str) -> GridField:
     same = one.density.shape == other.density.shape
     if not same or not np.allclose(one.atoms.cell, other.atoms.cell, atol=1e-4):
         raise InputError(f"{extra}: has another grid or cell than {file}")
@@ -194,7 +194,7 @@ def _sum(one: Volumetric, other: Volumetric, file: str, extra: str) -> Volumetri
     )
 
 
-def _right_handed(volume: Volumetric, file: str) -> Volumetric:
+def _right_handed(volume: GridField, file: str) -> GridField:
     """The same crystal with its first two cell vectors exchanged, if they are left-handed."""
     if np.linalg.det(volume.atoms.cell.array) >= 0:
         return volume
@@ -227,7 +227,7 @@ def _by_type(found: NamedFrame, file: str, options: ConvertOptions) -> NamedFram
     return found._replace(frame=replace(frame, atype=atype[order], **ordered), names=known)
 
 
-def _frame(found: Volumetric, atype: np.ndarray, file: str) -> Frame:
+def _frame(found: GridField, atype: np.ndarray, file: str) -> Frame:
     spin = found.spin_density
     return Frame(
         label=file,

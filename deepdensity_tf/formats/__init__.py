@@ -1,8 +1,9 @@
 """Density files: one module a format reads and writes it; all others work through this package."""
 
 from deepdensity_tf.formats import cube, gpaw, npz, qe, vasp, xsf  # noqa: F401 (they register)
-from deepdensity_tf.formats.base import BOHR, Volumetric
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.formats.cube import HARTREE
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.files import (
     FileOptions,
     file_format,
@@ -20,7 +21,7 @@ __all__ = [
     "FileOptions",
     "Format",
     "Grid",
-    "Volumetric",
+    "GridField",
     "box_around",
     "fft_shape",
     "file_format",

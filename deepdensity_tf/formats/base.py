@@ -8,7 +8,6 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,8 +19,6 @@ from deepdensity_tf.utils.number_text import parse_numbers
 if TYPE_CHECKING:
     import ase
 
-    from deepdensity_tf.utils.paw_blocks import Occupancies
-
 BOHR = 0.529177210903  # Å, CODATA 2018
 UNITS = {"e/bohr3": BOHR**-3, "e/ang3": 1.0}  # in electrons/Å^3
 _OPENERS: dict[bytes, Callable] = {
@@ -31,26 +28,6 @@ _OPENERS: dict[bytes, Callable] = {
 }  # by the first bytes: names are often wrong
 _EXPONENT = re.compile(r"\d*\.\d*[EeDd]?[-+]\d{2,3}")
 _UNKNOWN = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x9d": "compress", b"7z\xbc\xaf": "7-Zip"}
-
-
-@dataclass(frozen=True)
-class Volumetric:
-    """A structure with its density on the regular grid of its cell."""
-
-    atoms: ase.Atoms  # the cell spans the grid; atoms.pbc as the file says
-    density: np.ndarray  # (nx, ny, nz) float64, electrons/Å^3
-    spin_density: np.ndarray | None = None  # up minus down, same shape
-    # Where the file has the first point, (3,) Å; the atoms are moved by -origin.
-    origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
-    says_pbc: bool = True  # whether the file says if it is periodic
-    augmentation: Occupancies | None = None  # PAW occupancies of the atoms
-    unit_varies: bool = False  # whether files of the format come in several units
-    pseudo: bool = False  # whether it integrates to less or more than the electrons
-
-    @property
-    def electrons(self) -> float:
-        """Integral of the density over the cell."""
-        return float(self.density.mean() * self.atoms.cell.volume)
 
 
 def is_compressed(path: Path) -> bool:

@@ -13,12 +13,12 @@ import numpy as np
 from deepdensity_tf.formats.base import (
     BOHR,
     UNITS,
-    Volumetric,
     check_last_number,
     make_atoms,
     numbers_to_the_end,
     read_text,
 )
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 HARTREE = 27.211386245988  # eV, CODATA 2018
 
 
-def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
+def _read(path: Path, unit: str | None = None) -> list[GridField]:
     """Read a cube file, atoms shifted so that the grid starts at 0.
 
     A cube file does not say whether it is periodic; it is taken as periodic. Negative numbers of
@@ -71,7 +71,7 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     atoms = _atoms(path, table, origin, voxels[:, 1:] * counts[:, None], length)
     scale = UNITS[unit] if unit else length**-3
     found = density.reshape(counts) * scale
-    return [Volumetric(atoms, found, None, origin * length, says_pbc=False, unit_varies=True)]
+    return [GridField(atoms, found, None, origin * length, says_pbc=False, unit_varies=True)]
 
 
 def _row(lines: list[str], index: int, count: int, path: Path) -> list[float]:

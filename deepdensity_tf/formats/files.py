@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.formats.base import UNITS, Volumetric, read_bytes
+from deepdensity_tf.formats.base import UNITS, read_bytes
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 
@@ -57,7 +58,7 @@ def readable() -> list[str]:
 
 def read_density(
     path: str | Path, fmt: str | None = None, unit: str | None = None
-) -> list[Volumetric]:
+) -> list[GridField]:
     """Read the densities of a file or folder.
 
     Parameters
@@ -73,7 +74,7 @@ def read_density(
 
     Returns
     -------
-    list of Volumetric
+    list of GridField
         Densities in electrons/Å^3.
 
     Raises

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.formats.base import Volumetric, first_line
+from deepdensity_tf.formats.base import first_line
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
 
-def _read(path: Path) -> list[Volumetric]:
+def _read(path: Path) -> list[GridField]:
     """Read the pseudo density of the coarse grid, stored in electrons/Å^3.
 
     It is smooth inside the augmentation spheres: it integrates to the number of valence electrons
@@ -47,9 +48,9 @@ def _read(path: Path) -> list[Volumetric]:
     log.info("%s: the density is GPAW's pseudo density, smooth near the nuclei", path)
     if len(channels) == 4:
         log.warning("%s: non-collinear magnetisation is left out", path)
-        return [Volumetric(atoms, channels[0], pseudo=True)]
+        return [GridField(atoms, channels[0], pseudo=True)]
     spin = channels[0] - channels[1] if len(channels) == 2 else None
-    return [Volumetric(atoms, channels.sum(0), spin, pseudo=True)]
+    return [GridField(atoms, channels.sum(0), spin, pseudo=True)]
 
 
 def _in_real_space(reader) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from deepdensity_tf.formats.base import BOHR, Volumetric
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.formats.examine import examine_atoms, examine_bonds, examine_usable
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.findings import Finding, report
 from deepdensity_tf.formats.windows import as_cell, from_whole
 
@@ -29,12 +30,12 @@ _PER_BOHR3 = BOHR**-3
 _IN_BOHR = "1 electron/bohr^3 = 6.7483 electrons/Å^3"
 
 
-def examined(volume: Volumetric, label: str, pbc: bool, force: bool = False) -> Volumetric:
+def examined(volume: GridField, label: str, pbc: bool, force: bool = False) -> GridField:
     """The density on the grid of its cell, once what is odd about it has been reported.
 
     Parameters
     ----------
-    volume : Volumetric
+    volume : GridField
         As read, with the atoms as in the file, whose numbers the findings name.
     label : str
         Name of the file.
@@ -57,7 +58,7 @@ def examined(volume: Volumetric, label: str, pbc: bool, force: bool = False) -> 
     return volume
 
 
-def _examine_numbers(volume: Volumetric) -> list[Finding]:
+def _examine_numbers(volume: GridField) -> list[Finding]:
     """What cannot be examined."""
     unusable = examine_usable(volume.atoms)
     if unusable:
@@ -70,7 +71,7 @@ def _examine_numbers(volume: Volumetric) -> list[Finding]:
     return []
 
 
-def _examine_volume(volume: Volumetric) -> list[Finding]:
+def _examine_volume(volume: GridField) -> list[Finding]:
     """Integral, sign and grid: the first that is odd, as one cause makes the others odd too."""
     hint = "see --unit" if volume.unit_varies else ""
     amount = _Amount(volume.density, volume.electrons, volume.atoms.cell.volume, hint)
@@ -274,7 +275,7 @@ def _is_whole(electrons: float) -> bool:
     return from_whole(electrons) < 0.01 + 1e-5 * abs(electrons)
 
 
-def _examine_whole(volume: Volumetric) -> list[Finding]:
+def _examine_whole(volume: GridField) -> list[Finding]:
     """A number of electrons that is not whole."""
     if volume.pseudo or _is_whole(volume.electrons):
         return []

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.formats.base import UNITS, Volumetric, first_line, make_atoms
+from deepdensity_tf.formats.base import UNITS, first_line, make_atoms, open_bytes
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from deepdensity_tf.formats.files import FileOptions
 
 
-def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
+def _read(path: Path, unit: str | None = None) -> list[GridField]:
     """Read density (nx, ny, nz) in electrons/Å^3 or `unit`, coord (natoms, 3), box (3, 3) in Å.
 
     Further keys: symbols or numbers (natoms,), pbc (one or three booleans, true), spin_density;
@@ -34,7 +35,7 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
         Missing keys, wrong shapes, not an archive.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open_bytes(path) as stream, np.load(stream, allow_pickle=False) as archive:
             _check_sizes(path, archive.zip)
             data = {key: archive[key] for key in archive.files}
     except FileNotFoundError:
@@ -61,7 +62,7 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
     atoms = make_atoms(path, _species(path, data), coord, box, _pbc(path, data))
     spin = channels[1] if len(channels) == 2 else None
     augmentation = _occupancies(path, data, atoms.get_chemical_symbols())
-    return [Volumetric(atoms, channels[0], spin, augmentation=augmentation, unit_varies=True)]
+    return [GridField(atoms, channels[0], spin, augmentation=augmentation, unit_varies=True)]
 
 
 def _species(path: Path, data: dict) -> list:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdensity_tf.formats.base import BOHR, Volumetric, make_atoms
+from deepdensity_tf.formats.base import BOHR, make_atoms
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.qe_kinds import element_of_kind
 from deepdensity_tf.formats.qe_save import write_save
 from deepdensity_tf.formats.registry import FORMATS, Format
@@ -28,7 +29,7 @@ class _Coefficients:
     values: np.ndarray  # (1, 2 or 4, ngm) complex: total, magnetisation
 
 
-def _read(path: Path) -> list[Volumetric]:
+def _read(path: Path) -> list[GridField]:
     """Read the density of a `prefix.save` folder, or of a charge-density file in one.
 
     The magnetisation of a non-collinear calculation is left out.
@@ -48,7 +49,7 @@ def _read(path: Path) -> list[Volumetric]:
         log.warning("%s: non-collinear magnetisation is left out", file)
         nspin = 1
     channels = [_to_grid(one, coefficients, shape, file) for one in coefficients.values[:nspin]]
-    return [Volumetric(atoms, *channels)]
+    return [GridField(atoms, *channels)]
 
 
 def _density_file(folder: Path) -> Path:

@@ -35,7 +35,7 @@ class Format:
     pattern: re.Pattern | None = None
     unit: str | None = None
 
-    # read(path) or, with a unit, read(path, unit=None) -> list of Volumetric
+    # read(path) or, with a unit, read(path, unit=None) -> list of GridField
     read: Any = None
     # write(path, atoms, density, origin, options): density in electrons/Å^3
     write: Any = None

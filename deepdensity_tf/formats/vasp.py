@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.formats.base import Volumetric, check_last_number, numbers, read_text
+from deepdensity_tf.formats.base import check_last_number, numbers, read_text
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.formats.vasp_header import read_header, steps
 from deepdensity_tf.formats.vasp_paw import matched, read_occupancies
@@ -29,7 +30,7 @@ _OTHERS = {
 }
 
 
-def _read(path: Path) -> list[Volumetric]:
+def _read(path: Path) -> list[GridField]:
     """Read the density of each ionic step, and the spin density where the file holds one.
 
     The file holds density times cell volume, the first index running fastest. PAW augmentation
@@ -53,7 +54,7 @@ def _read(path: Path) -> list[Volumetric]:
     return [_step(path, text) for text in found]
 
 
-def _step(path: Path, text: str) -> Volumetric:
+def _step(path: Path, text: str) -> GridField:
     """The density after one header."""
     atoms, rest = read_header(path, text)
     while rest and not rest[0].strip():
@@ -84,7 +85,7 @@ def _step(path: Path, text: str) -> Volumetric:
     atoms.pbc = True
     occupancies = read_occupancies(path, text, atoms)
     spin = blocks[1] if len(blocks) == 2 else None
-    return Volumetric(atoms, blocks[0], spin, augmentation=occupancies)
+    return GridField(atoms, blocks[0], spin, augmentation=occupancies)
 
 
 def _is_count(word: str) -> bool:

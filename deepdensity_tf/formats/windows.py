@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepdensity_tf.formats.base import Volumetric
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.findings import Finding
 
 
-def as_cell(volume: Volumetric, pbc: bool) -> tuple[Volumetric, list[Finding]]:
+def as_cell(volume: GridField, pbc: bool) -> tuple[GridField, list[Finding]]:
     """The volume with the grid of its cell, and what does not look like one.
 
     Parameters
     ----------
-    volume : Volumetric
+    volume : GridField
         As read.
     pbc : bool
         Whether it is taken as periodic.
     """
     findings: list[Finding] = []
-    if pbc and not volume.says_pbc:
+    if pbc and volume.periodic is None:
         volume, findings = _without_repeated_planes(volume)
     outside = atoms_outside(volume)
     if outside and (not pbc or volume.origin.any()):
@@ -35,13 +35,13 @@ def as_cell(volume: Volumetric, pbc: bool) -> tuple[Volumetric, list[Finding]]:
     return volume, findings
 
 
-def atoms_outside(volume: Volumetric) -> int:
+def atoms_outside(volume: GridField) -> int:
     """Number of atoms outside the box of the grid."""
     fractions = np.linalg.solve(volume.atoms.cell.T, volume.atoms.positions.T)
     return int(np.any((fractions < -1e-6) | (fractions > 1 + 1e-6), axis=0).sum())
 
 
-def _without_repeated_planes(volume: Volumetric) -> tuple[Volumetric, list[Finding]]:
+def _without_repeated_planes(volume: GridField) -> tuple[GridField, list[Finding]]:
     axes = [axis for axis in range(3) if _repeats(volume.density, axis)]
     if not axes:
         return volume, []
@@ -70,7 +70,7 @@ def _is_mirrored(density: np.ndarray, axis: int) -> bool:
     return bool(np.allclose(density, flipped, rtol=1e-3, atol=1e-3 * np.abs(density).max()))
 
 
-def _cut(volume: Volumetric, axes: list[int]) -> Volumetric:
+def _cut(volume: GridField, axes: list[int]) -> GridField:
     """The volume without the last planes, its cell shorter by a step."""
     keep = tuple(slice(-1) if axis in axes else slice(None) for axis in range(3))
     density = volume.density[keep]

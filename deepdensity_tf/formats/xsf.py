@@ -12,12 +12,12 @@ import numpy as np
 from deepdensity_tf.formats.base import (
     BOHR,
     UNITS,
-    Volumetric,
     make_atoms,
     numbers,
     numbers_to_the_end,
     read_text,
 )
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PERIODS = {"CRYSTAL": 3, "SLAB": 2, "POLYMER": 1, "MOLECULE": 0}
 
 
-def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
+def _read(path: Path, unit: str | None = None) -> list[GridField]:
     """Read structure and grid: lengths in Å, the density in electrons/bohr^3 or `unit`.
 
     XSF does not say the unit of its grids: codes write electrons/bohr^3. Along periodic directions
@@ -64,7 +64,7 @@ def _read(path: Path, unit: str | None = None) -> list[Volumetric]:
             vectors[axis] *= count / (count - 1)
     atoms = make_atoms(path, species, positions - origin, vectors, np.arange(3) < periods)
     density = values * UNITS[unit or "e/bohr3"]
-    return [Volumetric(atoms, density, origin=origin, unit_varies=True)]
+    return [GridField(atoms, density, origin=origin, unit_varies=True)]
 
 
 def _periods(path: Path, lines: list[str], words: list[str]) -> int:

@@ -76,8 +76,7 @@ def choose_grid(structure: StructureFrame, options: GridOptions) -> Grid:
 
 def grid_of_file(path: str) -> Grid:
     """Grid, cell and origin of a cube or CHGCAR file."""
-    example = read_density(path)[0]
-    return Grid(tuple(example.density.shape), np.array(example.atoms.cell), example.origin)
+    return read_density(path)[0].grid
 
 
 def warn_outside(atoms: Atoms, grid: Grid) -> None:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.formats import Grid, box_around, fft_shape, write_volumetric
+from deepdensity_tf.formats import Grid, write_volumetric
 from deepdensity_tf.formats.examine import examine_usable
 from deepdensity_tf.formats.findings import report
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.structures import TAKEN_AS_PERIODIC, is_partly_periodic
+from deepdensity_tf.infer.grids import GridOptions, choose_grid
+from deepdensity_tf.infer.structures import (
+    TAKEN_AS_PERIODIC,
+    StructureFrame,
+    is_partly_periodic,
+)
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,11 +63,7 @@ class DeepDensityCalculator:
 
     def get_grid(self, atoms: Atoms | None = None) -> Grid:
         """The grid of the densities: that of the cell, or of a box around a molecule."""
-        atoms = self._atoms(atoms)
-        cell, origin = atoms.cell.array, np.zeros(3)
-        if atoms.cell.rank < 3:
-            cell, origin = box_around(atoms.positions, self.pad)
-        return Grid(fft_shape(cell, self.spacing), cell, origin)
+        return self._grid(self._atoms(atoms))
 
     def get_number_of_grid_points(self, atoms: Atoms | None = None) -> np.ndarray:
         """(nx, ny, nz)."""
@@ -96,25 +97,31 @@ class DeepDensityCalculator:
         if spin not in (None, 0, 1):
             raise InputError(f"spin is {spin}, expected 0 (up), 1 (down) or None")
         atoms = self._atoms(atoms)
-        density = self._on_grid(atoms)
+        grid = self._grid(atoms)
+        density = self._on_grid(atoms, grid)
         if spin is None:
             return density
-        return (density + (1 - 2 * spin) * self._on_grid(atoms, spin=True)) / 2
+        return (density + (1 - 2 * spin) * self._on_grid(atoms, grid, spin=True)) / 2
 
     def get_pseudo_spin_density(self, atoms: Atoms | None = None) -> np.ndarray:
         """Density of spin up minus that of spin down, (nx, ny, nz), electrons/Å^3."""
-        return self._on_grid(atoms, spin=True)
+        atoms = self._atoms(atoms)
+        return self._on_grid(atoms, self._grid(atoms), spin=True)
 
     def write(self, path: str | Path, atoms: Atoms | None = None) -> None:
         """Write the density to a cube, CHGCAR or NumPy file, chosen by its name."""
-        atoms, grid = self._atoms(atoms), self.get_grid(atoms)
+        atoms = self._atoms(atoms)
+        grid = self._grid(atoms)
         on_grid = atoms.copy()
         on_grid.cell = grid.cell
-        write_volumetric(path, on_grid, self.get_pseudo_density(atoms), grid.origin)
+        write_volumetric(path, on_grid, self._on_grid(atoms, grid), grid.origin)
 
-    def _on_grid(self, atoms: Atoms | None, spin: bool = False) -> np.ndarray:
-        atoms = self._atoms(atoms)
-        grid = self.get_grid(atoms)
+    def _grid(self, atoms: Atoms) -> Grid:
+        pad = None if atoms.cell.rank == 3 else self.pad
+        options = GridOptions(spacing=self.spacing, pad=pad)
+        return choose_grid(StructureFrame(0, atoms, None, "atoms"), options)
+
+    def _on_grid(self, atoms: Atoms, grid: Grid, spin: bool = False) -> np.ndarray:
         atype = self.model.atype_of(atoms.get_chemical_symbols())
         pbc = bool(atoms.pbc.any())
         coord = atoms.positions - grid.origin

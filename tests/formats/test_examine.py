@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdensity_tf.formats.base import BOHR, Volumetric
+from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.formats.examine import closest_pair, examine_atoms
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.findings import report
 from deepdensity_tf.formats.integral import examine_integral, examine_prediction, examined
 from deepdensity_tf.formats.structure_text import examine_file
@@ -90,7 +91,7 @@ def volume_of(electrons, atoms=METHANE, **known):
     """A smooth density that integrates to a number of electrons."""
     waves = 1 + 0.5 * np.cos(2 * np.pi * np.arange(12) / 12)
     density = waves[:, None, None] * waves[:, None] * waves
-    return Volumetric(atoms, density * electrons / (density.mean() * atoms.cell.volume), **known)
+    return GridField(atoms, density * electrons / (density.mean() * atoms.cell.volume), **known)
 
 
 def moved_bohr(atoms):
@@ -131,7 +132,7 @@ def test_causes_that_the_grid_tells(caplog):
     waves.density[:6] *= -0.5
     examined(waves, "y", pbc=True, force=True)
     assert "% of the density is negative" in caplog.text
-    examined(Volumetric(METHANE, np.full((1, 1, 1), 8 / 216)), "z", pbc=True)
+    examined(GridField(METHANE, np.full((1, 1, 1), 8 / 216)), "z", pbc=True)
     assert "points are 6 Å apart" in caplog.text
 
 
@@ -143,7 +144,7 @@ def test_what_is_no_number_is_never_forced(bad):
     arrays = {name: array.copy() for name, array in arrays.items()}
     arrays[bad][0, 0] = np.nan
     atoms = Atoms(METHANE.numbers, arrays["coord"], cell=arrays["box"], pbc=True)
-    odd = Volumetric(atoms, arrays["density"], arrays["spin_density"])
+    odd = GridField(atoms, arrays["density"], arrays["spin_density"])
     with pytest.raises(InputError, match=f"x: {bad} holds NaN"):
         examined(odd, "x", pbc=True, force=True)
 

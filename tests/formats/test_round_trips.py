@@ -1,5 +1,8 @@
 """Any density, cell, origin comes back from every format that we write, by us, ASE, pymatgen."""
 
+import bz2
+import gzip
+import lzma
 import tempfile
 from pathlib import Path
 
@@ -51,17 +54,30 @@ def test_read_by_us(name, subject):
     atoms, density, origin = subject
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        if name == "rho.npz":  # not written by us
-            arrays = {"coord": atoms.positions - origin, "box": atoms.cell.array}
-            np.savez(path, density=density, numbers=atoms.numbers, **arrays)
-        else:
-            write_volumetric(path, atoms, density, origin)
+        write_volumetric(path, atoms, density, origin)
         (found,) = read_density(path)
     assert_same(found, subject)
     if name in ("rho.cube", "rho.xsf"):
         np.testing.assert_allclose(found.origin, origin, rtol=0, atol=1e-10)
-    if name == "rho.xsf":
+    if name in ("rho.xsf", "rho.npz"):
         assert (found.atoms.pbc == atoms.pbc).all()
+    assert found.periodic is (None if name == "rho.cube" else bool(found.atoms.pbc.any()))
+
+
+@settings(max_examples=15, deadline=None)
+@given(subject=subjects())
+def test_formats_agree(subject):
+    """The same density from every format, whatever packs it and whatever it is called."""
+    atoms, density, origin = subject
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("rho.cube", "rho.xsf", "CHGCAR", "rho.npz"):
+            path = Path(folder) / name
+            write_volumetric(path, atoms, density, origin)
+            plain = path.read_bytes()
+            for pack in (bytes, gzip.compress, bz2.compress, lzma.compress):
+                path.write_bytes(pack(plain))
+                (found,) = read_density(path)
+                assert_same(found, subject)
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,7 +7,8 @@ from ase.calculators.vasp import VaspChargeDensity
 from ase.io.cube import read_cube_data
 
 from deepdensity_tf.formats import read_density, write_volumetric
-from deepdensity_tf.formats.base import BOHR, Volumetric
+from deepdensity_tf.formats.base import BOHR
+from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.interfaces.pymatgen import to_chgcar, to_volumetric
 
 CELL = np.array([[5.0, 0.0, 0.0], [0.5, 5.5, 0.0], [0.0, -0.6, 6.0]])
@@ -56,7 +57,7 @@ def test_chgcar_in_ase_and_pymatgen(tmp_path, atoms, density):
 
 @pytest.mark.parametrize("spin", [False, True])
 def test_pymatgen_objects(tmp_path, atoms, density, spin):
-    volumetric = Volumetric(atoms, density, 0.1 * density if spin else None)
+    volumetric = GridField(atoms, density, 0.1 * density if spin else None)
     chgcar = to_chgcar(volumetric)
     assert chgcar.is_spin_polarized is spin
     chgcar.write_file(str(tmp_path / "CHGCAR"))
