@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from deepdensity_tf.utils.number_text import parse_numbers
+from deepdensity_tf.utils.number_text import parse_numbers, scientific_lines
 
 _FROMSTRING = np.fromstring
 
@@ -57,3 +57,34 @@ def test_numbers(numpy_version, text, expected):
 def test_words_that_are_no_numbers(numpy_version, text):
     with pytest.raises(ValueError):
         parse_numbers(text, 4)
+
+
+def printed(rows, per_line):
+    """What C's printf writes."""
+    n = rows.shape[1]
+    for row in rows:
+        for k, value in enumerate(row):
+            end = "\n" if k % per_line == per_line - 1 or k == n - 1 else ""
+            yield f" {value:17.10E}{end}"
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 7, 12, 160])
+def test_lines_as_printf_writes_them(n):
+    rng = np.random.default_rng(n)
+    rows = rng.choice([-1, 1], (40, n)) * 10 ** rng.uniform(-98, 98, (40, n))
+    special = [0.0, -0.0, 1.0, 9.99999999999, 99999999999.5, 1e10, 1e-10, 0.1, 123456789012]
+    rows.flat[: len(special)] = special[: rows.size]
+    found = b"".join(scientific_lines(rows, 6)).decode()
+    assert found == "".join(printed(rows, 6))
+
+
+def test_lines_of_numbers_with_long_exponents_or_none():
+    rows = np.array([[1e-120, 1.0], [np.nan, -np.inf], [1e100, 5e-324]])
+    assert b"".join(scientific_lines(rows, 6)).decode() == "".join(printed(rows, 6))
+
+
+def test_long_tables_are_whole():
+    rows = np.random.default_rng(0).normal(size=(3000, 100))
+    text = b"".join(scientific_lines(rows, 6))
+    np.testing.assert_allclose(np.fromstring(text, sep=" "), rows.ravel(), rtol=1e-10)
+    assert text.count(b"\n") == 3000 * 17

@@ -22,7 +22,7 @@ from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.registry import FORMATS, Format
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
-from deepdensity_tf.utils.number_text import parse_numbers
+from deepdensity_tf.utils.number_text import parse_numbers, scientific_lines
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -153,13 +153,10 @@ def _write_values(
     lines += [_cube_row(n, voxel) for n, voxel in zip(values.shape, voxels, strict=True)]
     for number, position in zip(atoms.numbers, atoms.positions / BOHR, strict=True):
         lines.append(_cube_row(number, (number, *position)))
-    nz = values.shape[2]
-    ends = ["\n" if k % 6 == 5 or k == nz - 1 else "" for k in range(nz)]
-    row_format = "".join(f" %17.10E{end}" for end in ends)
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="ascii") as stream:
-        stream.write("\n".join(lines) + "\n")
-        for row in values.reshape(-1, nz):
-            stream.write(row_format % tuple(row))
+    header = "\n".join(lines) + "\n"
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        stream.write(header.encode("ascii"))
+        stream.writelines(scientific_lines(values.reshape(-1, values.shape[2]), 6))
 
 
 def _cube_row(number: int, values) -> str:

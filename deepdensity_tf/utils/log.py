@@ -51,32 +51,33 @@ def setup_logging(verbosity: int = 0) -> None:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without the lines its native code writes before its log is set up.
+    """Import TensorFlow without Keras, and without what its native code writes before its log is
+    set up.
 
     If the import fails, those lines appear after all. Does nothing if it is imported already.
     """
     if "tensorflow" in sys.modules:
         return
     _quieten_tensorflow()
-    with _native_stderr_held(), _without_keras():
+    with _native_stderr_held(), _keras_left_out():
         import tensorflow  # noqa: F401
 
 
 @contextmanager
-def _without_keras() -> Iterator[None]:
-    """TensorFlow imports Keras, which no model here needs, only when it is asked for it.
+def _keras_left_out() -> Iterator[None]:
+    """TensorFlow loads Keras, and with it pyplot and pandas, on trial: a third of its time.
 
-    That is a third of the time to start. It looks for another Keras, which it does without.
+    It goes without this module where there is none; `tf.keras` is loaded when it is used.
     """
-    name = "TF_USE_LEGACY_KERAS"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = "1"
+    names = ("keras.src.optimizers", "tf_keras.src.optimizers")
+    missing = [name for name in names if name not in sys.modules]
+    for name in missing:
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        del os.environ[name]
+        for name in missing:
+            sys.modules.pop(name, None)
 
 
 def _quieten_tensorflow() -> None:
