@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dargs import Argument
 from dargs.dargs import ArgumentError
 
 from deepdensity_tf.deepmd_input import take_deepmd_input
+from deepdensity_tf.utils.bounds import NAME, NOT_NEGATIVE, POSITIVE, SHARE, bound
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.plugin import load_plugins
 
@@ -76,9 +78,10 @@ def complete_input(data: dict, source: str = "input") -> dict:
     data = _with_sections(data)
     try:
         data = schema.normalize_value(data, trim_pattern="_*")
+        _check_numbers(data, source)
         schema.check_value(data, strict=True)
     except ArgumentError as error:
-        raise InputError(f"{source}: {_one_line(error)}") from None
+        raise InputError(f"{source}: {_reason(error, data)}") from None
     _check_values(data, source)
     return data
 
@@ -126,9 +129,19 @@ def _model() -> Argument:
         "model",
         dict,
         [
-            Argument("type_map", list[str], doc="Elements, in the order of the model's types."),
             Argument(
-                "tebd_dim", int, optional=True, default=16, doc="Numbers that stand for an element."
+                "type_map",
+                list[str],
+                doc="Elements, in the order of the model's types.",
+                **bound(_are_elements, "distinct elements"),
+            ),
+            Argument(
+                "tebd_dim",
+                int,
+                optional=True,
+                default=16,
+                doc="Numbers that stand for an element.",
+                **POSITIVE,
             ),
             Argument(
                 "rcut_point",
@@ -136,6 +149,7 @@ def _model() -> Argument:
                 optional=True,
                 default=4.0,
                 doc="How far an atom's density reaches, Å.",
+                **POSITIVE,
             ),
             Argument(
                 "nspline",
@@ -143,6 +157,7 @@ def _model() -> Argument:
                 optional=True,
                 default=60,
                 doc="Splines of the radial functions; rcut_point / nspline is their resolution.",
+                **bound(lambda value: value >= 8, "at least 8"),
             ),
             Argument(
                 "precision",
@@ -150,6 +165,7 @@ def _model() -> Argument:
                 optional=True,
                 default="float32",
                 doc="Of the nets: float32 or float64. The geometry is always float64.",
+                **bound(lambda value: value in ("float32", "float64"), "float32 or float64"),
             ),
             Argument(
                 "spin",
@@ -206,16 +222,31 @@ def _model() -> Argument:
     )
 
 
+def _are_elements(names: list[str]) -> bool:
+    words = all(name.split() == [name] for name in names)
+    return bool(names) and words and len(set(names)) == len(names)
+
+
 def _learning_rate() -> Argument:
     return Argument(
         "learning_rate",
         dict,
         [
             Argument(
-                "start_lr", float, optional=True, default=5e-3, doc="Learning rate at the start."
+                "start_lr",
+                float,
+                optional=True,
+                default=5e-3,
+                doc="Learning rate at the start.",
+                **POSITIVE,
             ),
             Argument(
-                "stop_lr", float, optional=True, default=2e-4, doc="Learning rate at the end."
+                "stop_lr",
+                float,
+                optional=True,
+                default=2e-4,
+                doc="Learning rate at the end.",
+                **POSITIVE,
             ),
             Argument(
                 "warmup_steps",
@@ -224,6 +255,7 @@ def _learning_rate() -> Argument:
                 default=200,
                 doc="Steps over which the rate rises linearly to its value; never more than 5 % "
                 "of the run. 0: none.",
+                **NOT_NEGATIVE,
             ),
         ],
         optional=True,
@@ -237,6 +269,16 @@ def _loss() -> Argument:
     from deepdensity_tf.loss import density
 
     return Argument("loss", dict, density.arguments(), optional=True, default={}, doc="The loss.")
+
+
+def _is_batch_size(value: int | str) -> bool:
+    if isinstance(value, str):
+        number = value.removeprefix("auto:")
+        return number != value and number.isascii() and number.isdigit() and int(number) > 0
+    return value > 0
+
+
+_BATCH_SIZE = bound(_is_batch_size, "a positive number or 'auto:N'")
 
 
 def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int) -> Argument:
@@ -287,9 +329,15 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
                 "frame."
                 if optional
                 else "Frames a step; 'auto:N': as many as make N points.",
+                **(NOT_NEGATIVE if optional else _BATCH_SIZE),
             ),
             Argument(
-                "numb_points", int, optional=True, default=numb_points, doc="Points of each frame."
+                "numb_points",
+                int,
+                optional=True,
+                default=numb_points,
+                doc="Points of each frame.",
+                **POSITIVE,
             ),
             Argument(
                 "uniform_fraction",
@@ -298,6 +346,7 @@ def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int
                 default=0.5,
                 doc="Share of points drawn uniformly; the rest follows the density. Weights make "
                 "sums over points unbiased.",
+                **SHARE,
             ),
             Argument(
                 "force",
@@ -320,22 +369,49 @@ def _training() -> Argument:
         [
             _data("training_data", False, "Data to train on.", 1, 2000),
             _data("validation_data", True, "Data to validate on.", 100, 4000),
-            Argument("numb_steps", int, doc="Steps to train."),
+            Argument("numb_steps", int, doc="Steps to train.", **POSITIVE),
             Argument(
                 "max_time",
                 [float, None],
                 optional=True,
                 default=None,
                 doc="Stop after so many seconds of training even if steps are left.",
-            ),
-            Argument("seed", int, optional=True, default=1, doc="Seed of weights and batches."),
-            Argument("disp_file", str, optional=True, default="lcurve.out", doc="Learning curve."),
-            Argument("disp_freq", int, optional=True, default=200, doc="Steps between its lines."),
-            Argument(
-                "save_freq", int, optional=True, default=1000, doc="Steps between checkpoints."
+                **POSITIVE,
             ),
             Argument(
-                "save_ckpt", str, optional=True, default="model.ckpt", doc="Checkpoint folder."
+                "seed",
+                int,
+                optional=True,
+                default=1,
+                doc="Seed of weights and batches.",
+                **NOT_NEGATIVE,
+            ),
+            Argument(
+                "disp_file", str, optional=True, default="lcurve.out", doc="Learning curve.", **NAME
+            ),
+            Argument(
+                "disp_freq",
+                int,
+                optional=True,
+                default=200,
+                doc="Steps between its lines.",
+                **POSITIVE,
+            ),
+            Argument(
+                "save_freq",
+                int,
+                optional=True,
+                default=1000,
+                doc="Steps between checkpoints.",
+                **POSITIVE,
+            ),
+            Argument(
+                "save_ckpt",
+                str,
+                optional=True,
+                default="model.ckpt",
+                doc="Checkpoint folder.",
+                **NAME,
             ),
             Argument(
                 "ema_decay",
@@ -343,6 +419,7 @@ def _training() -> Argument:
                 optional=True,
                 default=0.998,
                 doc="Decay of the running average of the weights that is validated and frozen.",
+                **bound(lambda value: 0 <= value < 1, "0 to below 1"),
             ),
             Argument(
                 "gradient_max_norm",
@@ -351,6 +428,7 @@ def _training() -> Argument:
                 default=10.0,
                 doc="Gradients whose norm, taken over all weights, is larger are scaled to it. "
                 "0: never.",
+                **NOT_NEGATIVE,
             ),
             Argument(
                 "save_best",
@@ -374,6 +452,7 @@ def _training() -> Argument:
                 optional=True,
                 default="log",
                 doc="Folder of TensorBoard's files; a restart goes on in it.",
+                **NAME,
             ),
             Argument(
                 "tensorboard_freq",
@@ -381,6 +460,7 @@ def _training() -> Argument:
                 optional=True,
                 default=1,
                 doc="Steps between single batches that TensorBoard shows.",
+                **POSITIVE,
             ),
         ],
         doc="The run.",
@@ -395,103 +475,21 @@ def _with_sections(data: dict) -> dict:
     return data
 
 
-def _positive(value) -> bool:
-    return value > 0
-
-
-def _is_batch_size(value) -> bool:
-    if isinstance(value, str):
-        number = value.removeprefix("auto:")
-        return number != value and number.isascii() and number.isdigit() and int(number) > 0
-    return value > 0
-
-
-# Bounds that types alone do not express: key, test, what is expected. A key that is not there (of
-# another plug-in, or without a default) or is null passes.
-_BOUNDS = (
-    *(
-        (key, _positive, "a positive number")
-        for key in (
-            "model.rcut_point",
-            "model.descriptor.rcut",
-            "model.descriptor.rcut_smth",
-            "model.descriptor.npass",
-            "model.descriptor.nchannel",
-            "model.descriptor.nscalar",
-            "model.descriptor.axis_neuron",
-            "model.fitting_net.nradial",
-            "model.baseline.smoothness",
-            "learning_rate.start_lr",
-            "learning_rate.stop_lr",
-            "training.numb_steps",
-            "training.disp_freq",
-            "training.save_freq",
-            "training.tensorboard_freq",
-            "training.max_time",
-            "training.training_data.numb_points",
-            "training.validation_data.numb_points",
-        )
-    ),
-    ("training.training_data.batch_size", _is_batch_size, "a positive number or 'auto:N'"),
-    *(
-        (key, lambda value: value >= 0, "0 or more")
-        for key in (
-            "loss.pref_abs",
-            "loss.pref_sq",
-            "loss.pref_charge",
-            "loss.pref_spin",
-            "loss.pref_aug",
-            "learning_rate.warmup_steps",
-            "training.seed",
-            "training.gradient_max_norm",
-            "training.validation_data.batch_size",
-        )
-    ),
-    *(
-        (key, lambda value: 0 < value <= 1, "more than 0 and at most 1")
-        for key in (
-            "training.training_data.uniform_fraction",
-            "training.validation_data.uniform_fraction",
-        )
-    ),
-    *(
-        (key, lambda value: value and min(value) > 0, "positive layer sizes")
-        for key in ("model.descriptor.neuron", "model.fitting_net.neuron")
-    ),
-    *(
-        (key, lambda value: value.strip(), "a name")
-        for key in ("training.disp_file", "training.save_ckpt", "training.tensorboard_log_dir")
-    ),
-    ("model.nspline", lambda value: value >= 8, "at least 8"),
-    ("model.descriptor.lmax", lambda value: 1 <= value <= 8, "1 to 8"),
-    ("model.precision", lambda value: value in ("float32", "float64"), "float32 or float64"),
-    (
-        "model.type_map",
-        lambda value: value and len(set(value)) == len(value) and all(map(_one_word, value)),
-        "distinct elements",
-    ),
-    ("training.ema_decay", lambda value: 0 <= value < 1, "0 to below 1"),
-)
-
-
 _HUGE = 10**18
+_OUT_OF_BOUNDS = re.compile(r"key `(\w+)` gets bad value that fails .* checking\. (.*)")
 
 
-def _one_word(name: str) -> bool:
-    return name.split() == [name]
-
-
-def _check_values(data: dict, source: str) -> None:
-    """Bounds that types alone do not express, and keys that must go together."""
+def _check_numbers(data: dict, source: str) -> None:
+    """No infinity, NaN, or what overflows when multiplied."""
     for path, value in _numbers(data, ""):
         if not abs(value) <= _HUGE:
             raise InputError(
                 f"{source}: {path} is {str(value)[:20]}, expected a finite number, at most 1e18"
             )
-    for path, test, expected in _BOUNDS:
-        value = _lookup(data, path)
-        if value is not None and (isinstance(value, bool) or not test(value)):
-            raise InputError(f"{source}: {path} is {value!r}, expected {expected}")
+
+
+def _check_values(data: dict, source: str) -> None:
+    """Keys that must go together."""
     model = data["model"]
     for section, key, other in (
         (model["descriptor"], "rcut_smth", "rcut"),
@@ -582,8 +580,14 @@ def _refuse_unknown(argument: Argument, value, source: str, path: str) -> None:
             _refuse_unknown(known[key], item, source, f"{path}{key}.")
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).replace("base -> ", "")
+def _reason(error: ArgumentError, data: dict) -> str:
+    """What dargs found, in our words where it is a bound."""
+    text = " ".join(str(error).split()).replace("base -> ", "")
+    found = _OUT_OF_BOUNDS.search(text)
+    if not found:
+        return text
+    path = ".".join([*error.path.split("/"), found[1]])
+    return f"{path} is {_lookup(data, path)!r}, {found[2]}"
 
 
 class _BadKey(ValueError):

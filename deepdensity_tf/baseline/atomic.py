@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from dargs import Argument
 
+from deepdensity_tf.utils.bounds import POSITIVE
 from deepdensity_tf.utils.plugin import Registry
 from deepdensity_tf.utils.radial import RadialGrid
 
@@ -44,6 +45,7 @@ class Atomic:
                 optional=True,
                 default=1e-3,
                 doc="Weight of the curvature of the functions, relative to the data.",
+                **POSITIVE,
             )
         ]
 

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from dargs import Argument
 
+from deepdensity_tf.utils.bounds import POSITIVE
+from deepdensity_tf.utils.graph_names import DISTANCE, EMBEDDING, VALUES
 from deepdensity_tf.utils.nn import MLP, Initializer
 from deepdensity_tf.utils.ops import env_mat
 from deepdensity_tf.utils.plugin import Registry
@@ -40,13 +42,16 @@ class AtomFeatures(NamedTuple):
 def cutoff_arguments() -> list[Argument]:
     """The keys of the environment matrix."""
     return [
-        Argument("rcut", float, optional=True, default=4.0, doc="Cut-off between atoms, Å."),
+        Argument(
+            "rcut", float, optional=True, default=4.0, doc="Cut-off between atoms, Å.", **POSITIVE
+        ),
         Argument(
             "rcut_smth",
             float,
             optional=True,
             default=0.5,
             doc="Distance from which a neighbour is switched off smoothly, Å.",
+            **POSITIVE,
         ),
     ]
 
@@ -68,10 +73,10 @@ class RadialEmbedding(tf.Module):
         self._net = MLP(init, self.ngaussian, neuron, nout)
 
     def __call__(self, distance):
-        with tf.name_scope("embedding"):
-            distance = tf.identity(distance, name="distance")
+        with tf.name_scope(EMBEDDING):
+            distance = tf.identity(distance, name=DISTANCE)
             gaussians = tf.exp(-0.5 * ((distance[:, None] - self._centers) / self._width) ** 2)
-            return tf.identity(self._net(gaussians), name="values")
+            return tf.identity(self._net(gaussians), name=VALUES)
 
 
 class Environment(tf.Module):

@@ -14,6 +14,7 @@ from deepdensity_tf.descriptor.base import (
     Species,
     cutoff_arguments,
 )
+from deepdensity_tf.utils.bounds import LAYERS, POSITIVE, bound
 from deepdensity_tf.utils.nn import (
     MLP,
     Dense,
@@ -43,14 +44,40 @@ class Equivariant(tf.Module):
         return [
             *cutoff_arguments(),
             Argument(
-                "lmax", int, optional=True, default=4, doc="Highest angular momentum, 1 to 8."
+                "lmax",
+                int,
+                optional=True,
+                default=4,
+                doc="Highest angular momentum, 1 to 8.",
+                **bound(lambda value: 1 <= value <= 8, "1 to 8"),
             ),
             Argument(
-                "neuron", list[int], optional=True, default=[64, 64], doc="Layers of the nets."
+                "neuron",
+                list[int],
+                optional=True,
+                default=[64, 64],
+                doc="Layers of the nets.",
+                **LAYERS,
             ),
-            Argument("nchannel", int, optional=True, default=16, doc="Channels for each (l, m)."),
-            Argument("nscalar", int, optional=True, default=64, doc="Invariants of each atom."),
-            Argument("npass", int, optional=True, default=1, doc="Passes between atoms."),
+            Argument(
+                "nchannel",
+                int,
+                optional=True,
+                default=16,
+                doc="Channels for each (l, m).",
+                **POSITIVE,
+            ),
+            Argument(
+                "nscalar",
+                int,
+                optional=True,
+                default=64,
+                doc="Invariants of each atom.",
+                **POSITIVE,
+            ),
+            Argument(
+                "npass", int, optional=True, default=1, doc="Passes between atoms.", **POSITIVE
+            ),
         ]
 
     def __init__(self, config: dict, tebd_dim: int, init: Initializer):

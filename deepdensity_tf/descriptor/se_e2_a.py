@@ -14,6 +14,7 @@ from deepdensity_tf.descriptor.base import (
     Species,
     cutoff_arguments,
 )
+from deepdensity_tf.utils.bounds import LAYERS, POSITIVE
 from deepdensity_tf.utils.nn import Dense, Initializer
 from deepdensity_tf.utils.ops import gather_messages
 from deepdensity_tf.utils.scale import ScaleScalars, ScaleTensors
@@ -40,9 +41,15 @@ class SeE2A(tf.Module):
                 optional=True,
                 default=[32, 64],
                 doc="Sizes of the embedding net; the last is the number of channels M1.",
+                **LAYERS,
             ),
             Argument(
-                "axis_neuron", int, optional=True, default=8, doc="Columns M2 of the descriptor."
+                "axis_neuron",
+                int,
+                optional=True,
+                default=8,
+                doc="Columns M2 of the descriptor.",
+                **POSITIVE,
             ),
         ]
 

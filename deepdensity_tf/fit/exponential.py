@@ -6,6 +6,7 @@ import tensorflow as tf
 from dargs import Argument
 
 from deepdensity_tf.fit.base import FITTINGS, FittingContext, point_geometry, point_invariants
+from deepdensity_tf.utils.bounds import LAYERS
 from deepdensity_tf.utils.nn import MLP, Dense
 
 
@@ -28,7 +29,12 @@ class Exponential(tf.Module):
     def arguments() -> list[Argument]:
         return [
             Argument(
-                "neuron", list[int], optional=True, default=[64, 64, 64], doc="Layers of the net."
+                "neuron",
+                list[int],
+                optional=True,
+                default=[64, 64, 64],
+                doc="Layers of the net.",
+                **LAYERS,
             ),
         ]
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from dargs import Argument
 
 from deepdensity_tf.fit.base import FITTINGS, FittingContext, point_geometry, point_invariants
+from deepdensity_tf.utils.bounds import LAYERS, POSITIVE
 from deepdensity_tf.utils.nn import MLP, Dense
 
 
@@ -25,9 +26,16 @@ class Pair(tf.Module):
     def arguments() -> list[Argument]:
         return [
             Argument(
-                "neuron", list[int], optional=True, default=[96, 96], doc="Layers of the net."
+                "neuron",
+                list[int],
+                optional=True,
+                default=[96, 96],
+                doc="Layers of the net.",
+                **LAYERS,
             ),
-            Argument("nradial", int, optional=True, default=16, doc="Radial Gaussians."),
+            Argument(
+                "nradial", int, optional=True, default=16, doc="Radial Gaussians.", **POSITIVE
+            ),
         ]
 
     def __init__(self, config: dict, context: FittingContext):

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import tensorflow as tf
 from dargs import Argument
 
+from deepdensity_tf.utils.bounds import NOT_NEGATIVE
+
 
 class FrameErrors(NamedTuple):
     """Errors of each frame, (nframes,) float64."""
@@ -28,6 +30,7 @@ def arguments() -> list[Argument]:
             optional=True,
             default=1.0,
             doc="Prefactor of the absolute error, relative to the mean density of the frame.",
+            **NOT_NEGATIVE,
         ),
         Argument(
             "pref_sq",
@@ -35,6 +38,7 @@ def arguments() -> list[Argument]:
             optional=True,
             default=0.0,
             doc="Prefactor of the squared error, relative to the squared mean density.",
+            **NOT_NEGATIVE,
         ),
         Argument(
             "pref_charge",
@@ -43,6 +47,7 @@ def arguments() -> list[Argument]:
             default=0.0,
             doc="Prefactor of the relative error of the integrated charge, which is exact with "
             "fitting type expansion on full grids, else that of the points.",
+            **NOT_NEGATIVE,
         ),
         Argument(
             "pref_spin",
@@ -50,6 +55,7 @@ def arguments() -> list[Argument]:
             optional=True,
             default=1.0,
             doc="Prefactor of the absolute error of the spin density; only with spin.",
+            **NOT_NEGATIVE,
         ),
         Argument(
             "pref_aug",
@@ -58,6 +64,7 @@ def arguments() -> list[Argument]:
             default=0.1,
             doc="Prefactor of the error of the PAW occupancies, relative to their spread over the "
             "data: the mean over atoms of the norm; only with augmentation.",
+            **NOT_NEGATIVE,
         ),
     ]
 

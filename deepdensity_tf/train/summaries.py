@@ -58,7 +58,7 @@ class Summaries:
         except tf.errors.OpError as error:
             raise self._not_written(error) from None
 
-    def _not_written(self, error: Exception) -> InputError:
+    def _not_written(self, error: OSError | tf.errors.OpError) -> InputError:
         reason = error.strerror if isinstance(error, OSError) else error.message.splitlines()[0]
         return InputError(
             f"{self._folder}: cannot be written ({reason}); make room or give the rights, or "

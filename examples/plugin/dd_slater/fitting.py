@@ -7,6 +7,7 @@ import tensorflow as tf
 from dargs import Argument
 
 from deepdensity_tf.fit import FITTINGS, FittingContext
+from deepdensity_tf.utils.bounds import LAYERS, bound
 from deepdensity_tf.utils.nn import MLP, LinearPerL, per_lm
 
 
@@ -31,10 +32,16 @@ class Slater(tf.Module):
                 optional=True,
                 default=[0.7, 1.4, 2.8, 5.6],
                 doc="Exponents of the Slater functions, 1/Å.",
-                extra_check=lambda zeta: bool(zeta) and min(zeta) > 0,
-                extra_check_errmsg="expected positive exponents",
+                **bound(lambda zeta: zeta and min(zeta) > 0, "positive exponents"),
             ),
-            Argument("neuron", list[int], optional=True, default=[64], doc="Layers of the net."),
+            Argument(
+                "neuron",
+                list[int],
+                optional=True,
+                default=[64],
+                doc="Layers of the net.",
+                **LAYERS,
+            ),
         ]
 
     def __init__(self, config: dict, context: FittingContext):
