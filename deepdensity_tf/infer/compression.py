@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.infer.deep_density import COMPRESSION, DeepDensity, read_graph, start_session
+from deepdensity_tf.infer.deep_density import DeepDensity
+from deepdensity_tf.infer.session import read_graph, start_session
 from deepdensity_tf.model.frozen import constants
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.graph_names import COMPRESSION, DISTANCE, EMBEDDING, KEPT, VALUES
 from deepdensity_tf.utils.shipped import model_path
 
 _TERMS = 6  # of a quintic
@@ -67,7 +69,7 @@ def compress(
         raise InputError(f"{source}: is compressed already, expected a model of dd-tf freeze")
     if step is not None and not 0 < step <= model.rcut:
         raise InputError(f"step is {step} Å, expected more than 0 and at most {model.rcut} Å")
-    scopes = sorted(n.removesuffix("/values") for n in names if _is_embedding(n))
+    scopes = sorted(n.removesuffix(f"/{VALUES}") for n in names if _is_embedding(n))
     nets = [_Net(graph_def, scope, model.rcut) for scope in scopes]
     step, errors = _choose_step(nets, step, tolerance)
     for net in nets:
@@ -102,7 +104,7 @@ def density_error(source: str | Path, target: str | Path, npoints: int = 4000) -
 
 def _is_embedding(name: str) -> bool:
     scope, _, last = name.rpartition("/")
-    return last == "values" and scope.split("_")[0] == "embedding"
+    return last == VALUES and scope.split("_")[0] == EMBEDDING
 
 
 class _Net:
@@ -112,15 +114,15 @@ class _Net:
         self.scope, self.rcut = scope, rcut
         graph = tf.Graph()
         with graph.as_default():
-            part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [f"{scope}/values"])
+            part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [f"{scope}/{VALUES}"])
             tf.import_graph_def(part, name="")
         self._session = start_session(graph)
-        self.dtype = graph.get_tensor_by_name(f"{scope}/distance:0").dtype.as_numpy_dtype
+        self.dtype = graph.get_tensor_by_name(f"{scope}/{DISTANCE}:0").dtype.as_numpy_dtype
 
     def values(self, distance: np.ndarray) -> np.ndarray:
         """(n, nout) float64 at distances (n,) in Å."""
-        feed = {f"{self.scope}/distance:0": distance.astype(self.dtype)}
-        return self._session.run(f"{self.scope}/values:0", feed).astype(np.float64)
+        feed = {f"{self.scope}/{DISTANCE}:0": distance.astype(self.dtype)}
+        return self._session.run(f"{self.scope}/{VALUES}:0", feed).astype(np.float64)
 
     def table(self, step: float) -> np.ndarray:
         """Coefficients (nintervals, 6, nout) of the interpolating quintic spline."""
@@ -159,14 +161,13 @@ def _put_table(graph_def: tf.compat.v1.GraphDef, net: _Net, step: float) -> None
     """Make the net's output the look-up of a table; what it needed no more is cut off later."""
     table = {f"{net.scope}/table": net.table(step).astype(net.dtype), f"{net.scope}/step": step}
     graph_def.node.extend(constants(table))
-    (node,) = [node for node in graph_def.node if node.name == f"{net.scope}/values"]
+    (node,) = [node for node in graph_def.node if node.name == f"{net.scope}/{VALUES}"]
     node.op = "DdTable"
-    inputs = ("distance", "table", "step")
+    inputs = (DISTANCE, "table", "step")
     node.input[:] = [f"{net.scope}/{name}" for name in inputs]
 
 
 def _pruned(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     """The graph without what the nets in front of the tables needed."""
-    kept = ("t_", "o_", "atom_state/", "model_attr/", "train_attr/")
-    names = [node.name for node in graph_def.node if node.name.startswith(kept)]
+    names = [node.name for node in graph_def.node if node.name.startswith(KEPT)]
     return tf.compat.v1.graph_util.extract_sub_graph(graph_def, names)

@@ -203,9 +203,10 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
 
 def write_calibrated(source: str | Path, target: str | Path, calibration: dict) -> None:
     """A copy of a frozen model that carries its calibration."""
-    from deepdensity_tf.infer.deep_density import CALIBRATION, read_graph
+    from deepdensity_tf.infer.session import read_graph
     from deepdensity_tf.model.frozen import constants
     from deepdensity_tf.utils.files import atomic_path
+    from deepdensity_tf.utils.graph_names import CALIBRATION
 
     graph = read_graph(model_path(source))
     kept = [node for node in graph.node if node.name != CALIBRATION]

@@ -74,8 +74,7 @@ def deviation(states: Sequence[AtomState], batch: Batch, parameters: np.ndarray)
         All regions of a frame together (nframes,), each atom's (nframes, natoms); float64.
     """
     offsets, weights = ball(RADIUS)
-    around = Batch(
-        *batch[:4],
+    around = batch._replace(
         point=tf.reshape(batch.coord[:, None] + offsets, [-1, 3]),
         point_splits=batch.coord_splits * len(weights),
     )

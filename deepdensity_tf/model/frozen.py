@@ -25,15 +25,12 @@ from deepdensity_tf import __version__
 from deepdensity_tf.model.density_model import AtomState, Batch, DensityModel
 from deepdensity_tf.model.ensemble import RADIUS, deviation, mean_state
 from deepdensity_tf.model.variables import variable_nodes, variables_by_path
-from deepdensity_tf.utils import ops
+from deepdensity_tf.utils import graph_names, ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.foreign_graph import graph_fault
 
 MODEL_VERSION = "1.0"
-# Which node holds which variable of the first model: to train on.
-VARIABLES = "model_attr/variables"
-_SEEN = "model_attr/elements_seen"
 
 # Pairs of a point and an atom that fit in memory at once: a net for each pair needs some kB;
 # without nets no pairs are held.
@@ -84,14 +81,14 @@ def freeze(
     function = traced.get_concrete_function(*inputs)
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
     graph_def.node.extend(constants(_attributes(models, script, data_checksum)))
-    nodes = {"seen": _SEEN, **variable_nodes(models[0], function)}
+    nodes = {"seen": graph_names.ELEMENTS_SEEN, **variable_nodes(models[0], function)}
     # What no output needs is pruned, and yet needed to train on.
     left = {node.name for node in graph_def.node}
     for name, variable in variables_by_path(models[0]).items():
         if nodes.get(name) not in left:
-            nodes[name] = f"model_attr/{name}"
+            nodes[name] = f"{graph_names.ATTRIBUTES}{name}"
             graph_def.node.extend(constants({nodes[name]: variable.numpy()}))
-    graph_def.node.extend(constants({VARIABLES: json.dumps(nodes)}))
+    graph_def.node.extend(constants({graph_names.VARIABLES: json.dumps(nodes)}))
     data = graph_def.SerializeToString(deterministic=True)
     fault = graph_fault(data)
     if fault:
@@ -104,9 +101,11 @@ def _outputs(models: Sequence[DensityModel], coord, atype, box, point, *grid):
     model = models[0]
     batch = flat_batch(coord, atype, box, point)
     batch = batch._replace(atype=_checked_types(batch.atype, coord, len(model.type_map)))
-    states = [m.atom_state(*batch[:4]) for m in models]
+    atoms = (batch.coord, batch.coord_splits, batch.atype, batch.box)
+    states = [m.atom_state(*atoms) for m in models]
     state = mean_state(states) if len(states) > 1 else states[0]
-    state = AtomState(*(tf.identity(x, name=f"atom_state/{n}") for n, x in state._asdict().items()))
+    scope = graph_names.ATOM_STATE
+    state = AtomState(*(tf.identity(x, name=f"{scope}/{n}") for n, x in state._asdict().items()))
     occupancies = _occupancy_outputs(models, states, batch.atype, coord)
     if model.fitting.per_pair:
         density = model.point_density(state, batch)
@@ -212,25 +211,25 @@ def _attributes(models: Sequence[DensityModel], script: dict, data_checksum: str
     """The metadata by name."""
     model = models[0]
     attributes = {
-        "model_attr/type_map": " ".join(model.type_map),
-        "model_attr/rcut": float(max(m.rcut for m in models)),
-        "model_attr/rcut_point": float(model.grid.rcut),
-        "model_attr/model_type": model.config["fitting_net"]["type"],
-        "model_attr/model_version": MODEL_VERSION,
-        "model_attr/package_version": __version__,
-        "model_attr/nparameters": sum(m.nparameters for m in models),
+        graph_names.TYPE_MAP: " ".join(model.type_map),
+        graph_names.RCUT: float(max(m.rcut for m in models)),
+        graph_names.RCUT_POINT: float(model.grid.rcut),
+        graph_names.MODEL_TYPE: model.config["fitting_net"]["type"],
+        graph_names.MODEL_VERSION: MODEL_VERSION,
+        graph_names.PACKAGE_VERSION: __version__,
+        graph_names.NPARAMETERS: sum(m.nparameters for m in models),
         # (ntypes, nspline)
-        "model_attr/baseline": np.mean([m.baseline.numpy()[:, 0] for m in models], axis=0),
+        graph_names.BASELINE: np.mean([m.baseline.numpy()[:, 0] for m in models], axis=0),
         # (ntypes, 2), atoms and frames: what all members have seen
-        _SEEN: np.min([m.seen.numpy() for m in models], axis=0),
-        "model_attr/max_pairs": _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_FUSED,
-        "train_attr/training_script": json.dumps(script),
-        "train_attr/data_checksum": data_checksum,
+        graph_names.ELEMENTS_SEEN: np.min([m.seen.numpy() for m in models], axis=0),
+        graph_names.MAX_PAIRS: _MAX_PAIRS_NET if model.fitting.per_pair else _MAX_PAIRS_FUSED,
+        graph_names.TRAINING_SCRIPT: json.dumps(script),
+        graph_names.DATA_CHECKSUM: data_checksum,
     }
     if model.augmentation is not None:
-        attributes["model_attr/augmentation"] = model.augmentation.channels.to_json()
+        attributes[graph_names.AUGMENTATION] = model.augmentation.channels.to_json()
     if len(models) > 1:
-        attributes |= {"model_attr/nmodels": len(models), "model_attr/deviation_radius": RADIUS}
+        attributes |= {graph_names.NMODELS: len(models), graph_names.DEVIATION_RADIUS: RADIUS}
     return attributes
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.infer.deep_density import COMPRESSION, read_graph
+from deepdensity_tf.infer.session import read_graph
 from deepdensity_tf.model.augmentation import AugmentationHead
-from deepdensity_tf.model.frozen import VARIABLES
 from deepdensity_tf.model.variables import assign_variables, variables_by_path
 from deepdensity_tf.train.checkpoint import TrainingState, load_state
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.graph_names import COMPRESSION, TRAINING_SCRIPT, VARIABLES
 from deepdensity_tf.utils.shipped import model_path
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def _frozen(path: str) -> Pretrained:
         return tf.make_ndarray(nodes[name].attr["value"].tensor)
 
     try:
-        script = json.loads(value("train_attr/training_script").item())
+        script = json.loads(value(TRAINING_SCRIPT).item())
         named = json.loads(value(VARIABLES).item())
         values = {variable: value(node) for variable, node in named.items()}
         return Pretrained(path, script["model"], values)

@@ -284,8 +284,9 @@ class Trainer:
         self._stopped = True
 
     def _train_step(self, *arguments):
-        sample, (step, *agreed) = Sample(*arguments[:-3]), arguments[-3:]
-        fraction, stopped = average_over_workers(agreed)
+        *fields, step, fraction, stopped = arguments
+        sample = Sample(*fields)
+        fraction, stopped = average_over_workers([fraction, stopped])
         with tf.GradientTape() as tape:
             predicted = self._densities(Batch.of(sample))
             density, electrons, occupancies = predicted

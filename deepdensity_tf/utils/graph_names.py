@@ -9,6 +9,7 @@ ATOM_STATE = "atom_state"
 EMBEDDING, DISTANCE, VALUES = "embedding", "distance", "values"
 
 # Metadata, read without running the graph.
+ATTRIBUTES, TRAINING = "model_attr/", "train_attr/"
 TYPE_MAP = "model_attr/type_map"
 RCUT = "model_attr/rcut"
 RCUT_POINT = "model_attr/rcut_point"
@@ -31,4 +32,4 @@ TRAINING_SCRIPT = "train_attr/training_script"
 DATA_CHECKSUM = "train_attr/data_checksum"
 
 # What a graph must keep: its contract with other codes, by the beginnings of the names.
-KEPT = ("t_", "o_", f"{ATOM_STATE}/", "model_attr/", "train_attr/")
+KEPT = ("t_", "o_", f"{ATOM_STATE}/", ATTRIBUTES, TRAINING)

@@ -63,13 +63,13 @@ def atomic_contributions(model: DeepDensity, atoms) -> np.ndarray:
         "t_box:0": np.zeros((1, 9)),
         "t_point:0": plane()[None],
     }
-    table = model._session.run("atom_state/coef:0", frame)
+    table = model._graph.run("atom_state/coef:0", frame)
     result = []
     for atom in range(len(atoms)):
         alone = np.zeros_like(table)
         alone[atom] = table[atom]
         feeds = {**frame, "atom_state/coef:0": alone}
-        result.append(model._session.run("o_density:0", feeds)[0])
+        result.append(model._graph.run("o_density:0", feeds)[0])
     return np.array(result)
 
 

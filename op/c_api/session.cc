@@ -146,8 +146,11 @@ Session::Session(const std::string& path) : path_(path), graph_(TF_NewGraph()) {
     throw BadModel(path + ": not a usable graph (" + first_line(TF_Message(status.get())) + ")");
   const std::unique_ptr<TF_SessionOptions, decltype(&TF_DeleteSessionOptions)> session_options(
       TF_NewSessionOptions(), &TF_DeleteSessionOptions);
-  // ConfigProto{graph_options{rewrite_options{meta_optimizer_iterations: ONE}}}, as in Python.
-  TF_SetConfig(session_options.get(), "R\x04R\x02`\x01", 6, status.get());
+  // ConfigProto{graph_options{rewrite_options{...}}}, chosen as in Python.
+  const bool has_pair_net = has("o_neighbors");
+  const char* const config = has_pair_net ? "R\x04R\x02`\x01"           // meta_optimizer_iterations: ONE
+                                          : "R\x05R\x03\x98\x01\x01";  // disable_meta_optimizer: true
+  TF_SetConfig(session_options.get(), config, has_pair_net ? 6 : 7, status.get());
   check(status);
   check_shapes();
   session_.reset(TF_NewSession(graph_.get(), session_options.get(), status.get()));
@@ -155,7 +158,7 @@ Session::Session(const std::string& path) : path_(path), graph_(TF_NewGraph()) {
 }
 
 // Shapes that TensorFlow has inferred. A tensor without elements may have any other dimensions, and the process ends
-// where an operation is left with these. As in deepdensity_tf/infer/deep_density.py.
+// where an operation is left with these. As in deepdensity_tf/infer/session.py.
 void Session::check_shapes() const {
   const Status status = new_status();
   size_t position = 0;

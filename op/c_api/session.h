@@ -1,4 +1,5 @@
-// A frozen graph in a TensorFlow session, on TensorFlow's C interface (tensorflow/c/c_api.h).
+// A frozen graph in a TensorFlow session, on TensorFlow's C interface (tensorflow/c/c_api.h); in Python
+// deepdensity_tf/infer/session.py.
 #pragma once
 
 #include <initializer_list>

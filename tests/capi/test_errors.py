@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepdensity_tf.infer.deep_density import _VERSIONS, DeepDensity
+from deepdensity_tf.infer.deep_density import DeepDensity
+from deepdensity_tf.infer.frozen_model import VERSIONS
 from deepdensity_tf.utils.errors import InputError
 from tests.capi.library import BAD_MODEL, INVALID_ARGUMENT, OK, CGrid, CStructure, Structure
 from tests.model.test_frozen import graph_of
@@ -128,12 +129,12 @@ def test_directory_in_place_of_a_model(load, tmp_path):
     assert model.status == BAD_MODEL and "cannot be read (Is a directory)" in model.error()
 
 
-@pytest.mark.parametrize("version", [*_VERSIONS, "0.9", "1", "99.0", ""])
+@pytest.mark.parametrize("version", [*VERSIONS, "0.9", "1", "99.0", ""])
 def test_versions_are_those_of_python(load, frozen_model, tmp_path, version):
     path = tmp_path / "model.pb"
     path.write_bytes(with_version(frozen_model, version))
     model = load(path)
-    if version in _VERSIONS:
+    if version in VERSIONS:
         assert model.status == OK and DeepDensity(path).model_version == version
         return
     assert model.status == BAD_MODEL
