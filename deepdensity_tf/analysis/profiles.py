@@ -1,10 +1,11 @@
-"""Averages over planes."""
+"""Averages over planes, and tables of what lies along a line."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from deepdensity_tf.formats import Grid
+from deepdensity_tf.utils.files import atomic_path
 
 
 def planar_average(values: np.ndarray, grid: Grid, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,3 +32,12 @@ def planar_average(values: np.ndarray, grid: Grid, axis: int) -> tuple[np.ndarra
     height = 1 / np.linalg.norm(np.linalg.inv(grid.cell)[:, axis])
     others = tuple({0, 1, 2} - {axis})
     return np.arange(n) / n * height, values.mean(axis=others)
+
+
+def write_table(path: str, columns: dict[str, np.ndarray]) -> None:
+    """A text table of columns along a line, with their units."""
+    units = {"density": "e/Å^3", "difference": "e/Å^3", "potential": "eV"}
+    header = "  ".join(f"{name} ({units.get(name, 'Å')})" for name in columns)
+    with atomic_path(path) as temporary:
+        table = np.column_stack(list(columns.values()))
+        np.savetxt(temporary, table, fmt="%.10e", header=header, encoding="utf-8")

@@ -108,3 +108,38 @@ def _atoms(
         }
         for i in range(natoms)
     ]
+
+
+def format_report(report: dict) -> str:
+    """The figures of `analyse` for people."""
+    grid = " x ".join(str(n) for n in report["grid"])
+    kind = "periodic" if report["periodic"] else "isolated"
+    rows = {
+        "structure": f"{report['natoms']} atoms, {kind}",
+        "grid": f"{grid} points, {report['volume']:.6g} Å^3",
+        "electrons": f"{report['electrons']:.6f}",
+        "Hartree energy": f"{report['hartree_energy']:.8g} eV",
+    }
+    if report["core_charge"] is not None:
+        rows["charge of the cores"] = f"{report['core_charge']:.6g} e"
+        rows["total charge"] = f"{report['total_charge']:+.6f} e"
+    if report["dipole"] is not None:
+        components = "  ".join(f"{value:+.6f}" for value in report["dipole"])
+        rows["dipole"] = f"{components} e Å, {report['dipole_debye']:.5f} debye"
+    width = max(map(len, rows)) + 2
+    text = "\n".join(f"{name + ':':<{width}}{value}" for name, value in rows.items())
+    return text + _atom_table(report["atoms"])
+
+
+def _atom_table(atoms: list[dict]) -> str:
+    if not atoms or atoms[0]["hirshfeld_electrons"] is None:
+        return ""
+    lines = ["", "", "Hirshfeld   atom  electrons     charge"]
+    for number, atom in enumerate(atoms):
+        charge = atom["hirshfeld_charge"]
+        text = "-" if charge is None else f"{charge:+.5f}"
+        name = f"{atom['symbol']}{number}"
+        lines.append(f"{name:>16s}  {atom['hirshfeld_electrons']:9.5f}  {text:>9s}")
+    total = sum(atom["hirshfeld_electrons"] for atom in atoms)
+    lines.append(f"{'sum':>16s}  {total:9.5f}")
+    return "\n".join(lines)

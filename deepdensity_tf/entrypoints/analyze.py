@@ -134,10 +134,9 @@ def _element_charge(text: str) -> tuple[str, float]:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
-
     _check(args)
     from deepdensity_tf.analysis.electrostatics import core_potential, hartree_potential
-    from deepdensity_tf.analysis.report import analyse, core_charges
+    from deepdensity_tf.analysis.report import analyse, core_charges, format_report
     from deepdensity_tf.analysis.subjects import difference
 
     model = load_model(args.model) if args.model else None
@@ -225,7 +224,7 @@ def _write(args: argparse.Namespace, subject: Subject, fields: dict[str, np.ndar
     """The files that were asked for."""
     from ase import Atoms
 
-    from deepdensity_tf.analysis.profiles import planar_average
+    from deepdensity_tf.analysis.profiles import planar_average, write_table
     from deepdensity_tf.formats import write_potential, write_volumetric
     from deepdensity_tf.plot.sections import interpolate
 
@@ -243,11 +242,13 @@ def _write(args: argparse.Namespace, subject: Subject, fields: dict[str, np.ndar
         averages = {name: planar_average(field, grid, axis) for name, field in fields.items()}
         height = averages["density"][0]
         columns = {name: average for name, (_, average) in averages.items()}
-        _write_table(args.planar[1], {"height": height, **columns})
+        write_table(args.planar[1], {"height": height, **columns})
+        log.info("%s: table written", args.planar[1])
     if args.profile:
         line = _line(args, subject)
         columns = {n: interpolate(structure, field, line.points) for n, field in fields.items()}
-        _write_table(args.profile, {"distance": line.distance, **columns})
+        write_table(args.profile, {"distance": line.distance, **columns})
+        log.info("%s: table written", args.profile)
 
 
 def _line(args: argparse.Namespace, subject: Subject) -> Line:
@@ -258,51 +259,3 @@ def _line(args: argparse.Namespace, subject: Subject) -> Line:
     if args.bond:
         return bond_line(subject.structure, *args.bond)
     return point_line(np.array(args.line[:3]), np.array(args.line[3:]))
-
-
-def _write_table(path: str, columns: dict[str, np.ndarray]) -> None:
-    import numpy as np
-
-    from deepdensity_tf.utils.files import atomic_path
-
-    units = {"density": "e/Å^3", "difference": "e/Å^3", "potential": "eV"}
-    header = "  ".join(f"{name} ({units.get(name, 'Å')})" for name in columns)
-    with atomic_path(path) as temporary:
-        table = np.column_stack(list(columns.values()))
-        np.savetxt(temporary, table, fmt="%.10e", header=header, encoding="utf-8")
-    log.info("%s: table written", path)
-
-
-def format_report(report: dict) -> str:
-    """The figures of `analysis.report.analyse` for people."""
-    grid = " x ".join(str(n) for n in report["grid"])
-    kind = "periodic" if report["periodic"] else "isolated"
-    rows = {
-        "structure": f"{report['natoms']} atoms, {kind}",
-        "grid": f"{grid} points, {report['volume']:.6g} Å^3",
-        "electrons": f"{report['electrons']:.6f}",
-        "Hartree energy": f"{report['hartree_energy']:.8g} eV",
-    }
-    if report["core_charge"] is not None:
-        rows["charge of the cores"] = f"{report['core_charge']:.6g} e"
-        rows["total charge"] = f"{report['total_charge']:+.6f} e"
-    if report["dipole"] is not None:
-        components = "  ".join(f"{value:+.6f}" for value in report["dipole"])
-        rows["dipole"] = f"{components} e Å, {report['dipole_debye']:.5f} debye"
-    width = max(map(len, rows)) + 2
-    text = "\n".join(f"{name + ':':<{width}}{value}" for name, value in rows.items())
-    return text + _atom_table(report["atoms"])
-
-
-def _atom_table(atoms: list[dict]) -> str:
-    if not atoms or atoms[0]["hirshfeld_electrons"] is None:
-        return ""
-    lines = ["", "", "Hirshfeld   atom  electrons     charge"]
-    for number, atom in enumerate(atoms):
-        charge = atom["hirshfeld_charge"]
-        text = "-" if charge is None else f"{charge:+.5f}"
-        name = f"{atom['symbol']}{number}"
-        lines.append(f"{name:>16s}  {atom['hirshfeld_electrons']:9.5f}  {text:>9s}")
-    total = sum(atom["hirshfeld_electrons"] for atom in atoms)
-    lines.append(f"{'sum':>16s}  {total:9.5f}")
-    return "\n".join(lines)

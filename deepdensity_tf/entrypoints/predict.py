@@ -17,11 +17,17 @@ from deepdensity_tf.entrypoints.options import (
     output_file,
     positive_float,
 )
+from deepdensity_tf.entrypoints.predict_files import (
+    check_not_input,
+    file_options,
+    spare_chgcar,
+    warn_chgcar,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from deepdensity_tf.formats import FileOptions, Grid
+    from deepdensity_tf.formats import Grid
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.infer.prediction import Prediction, PredictOptions
     from deepdensity_tf.infer.structures import StructureFrame
@@ -133,10 +139,10 @@ def run(args: argparse.Namespace) -> None:
     outputs = args.output or ["rho.cube"]
     for path in outputs:
         file_format(path)
-        _check_not_input(path, [args.structure, args.like, args.model, args.augmentation])
+        check_not_input(path, [args.structure, args.like, args.model, args.augmentation])
         if args.frames is None and file_format(path) == "qe" and Path(path).exists():
             raise InputError(f"{path}: exists already, choose another name or remove it")
-        _spare_chgcar(path, args)
+        spare_chgcar(path, args)
     if args.overwrite and args.frames is None:
         raise InputError("--overwrite: goes with --frames; a single frame is always written anew")
     world = start_world()
@@ -144,36 +150,6 @@ def run(args: argparse.Namespace) -> None:
         _predict_many(args, outputs, world)
     elif world.rank == 0:  # one structure is work for one process
         _predict_one(args, outputs)
-
-
-def _spare_chgcar(path: str, args: argparse.Namespace) -> None:
-    """A CHGCAR there may be the result of hours of VASP."""
-    from deepdensity_tf.formats import file_format
-    from deepdensity_tf.utils.errors import InputError
-
-    if file_format(path) == "vasp" and Path(path).exists() and not args.force:
-        raise InputError(f"{path}: exists already; --force replaces it, or choose another name")
-
-
-def _file_options(args: argparse.Namespace, outputs: list[str]) -> FileOptions:
-    """What the outputs need beside the density."""
-    from deepdensity_tf.formats import FileOptions, file_format
-    from deepdensity_tf.formats.vasp_paw import read_augmentation
-    from deepdensity_tf.interfaces.espresso import plane_waves
-    from deepdensity_tf.utils.errors import InputError
-
-    kinds = {file_format(path) for path in outputs}
-    for option, kind, name in (
-        ("ecutrho", "qe", "save"),
-        ("hdf5", "qe", "save"),
-        ("augmentation", "vasp", "CHGCAR"),
-    ):
-        if getattr(args, option) and kind not in kinds:
-            raise InputError(f"--{option}: goes with a {name} output, none was asked for (-o)")
-    return FileOptions(
-        waves=plane_waves(args.structure, args.ecutrho, args.hdf5) if "qe" in kinds else None,
-        augmentation=read_augmentation(args.augmentation) if args.augmentation else None,
-    )
 
 
 def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
@@ -197,7 +173,7 @@ def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
     for quantity, path in output_files(outputs, options.quantities):
         write_prediction(prediction, quantity, path, options.files)
         log.info("%s: %s written", path, quantity.replace("spin", "spin density"))
-    _warn_chgcar(outputs, model, options)
+    warn_chgcar(outputs, model, options)
 
 
 def _predict_many(args: argparse.Namespace, outputs: list[str], world: World) -> None:
@@ -219,7 +195,7 @@ def _predict_many(args: argparse.Namespace, outputs: list[str], world: World) ->
     done = predict_trajectory(run, world, args.overwrite)
     elapsed = time.perf_counter() - start
     log.info("%d frames in %.1f s, %.3g frames/s", done, elapsed, done / elapsed)
-    _warn_chgcar(outputs, model, options)
+    warn_chgcar(outputs, model, options)
 
 
 def _options(args: argparse.Namespace, outputs: list[str], model: DeepDensity) -> PredictOptions:
@@ -228,7 +204,7 @@ def _options(args: argparse.Namespace, outputs: list[str], model: DeepDensity) -
     from deepdensity_tf.formats import file_format
     from deepdensity_tf.infer.prediction import PredictOptions
 
-    files = replace(_file_options(args, outputs), comment=_provenance(args, model))
+    files = replace(file_options(args, outputs), comment=_provenance(args, model))
     grid = replace(grid_options(args), waves=files.waves)
     with_spin = model.has_spin and any(file_format(o) in ("vasp", "npz") for o in outputs)
     return PredictOptions(grid, args.electrons, args.spin or with_spin, args.gradient, files)
@@ -301,29 +277,3 @@ def _log_electrons(model: DeepDensity, prediction: Prediction, asked: float | No
     if asked:
         factor = asked / prediction.electrons
         log.info("density times %.8f: %.12g electrons", factor, asked)
-
-
-def _warn_chgcar(outputs: list[str], model: DeepDensity, options: PredictOptions) -> None:
-    """Say of CHGCAR files that they are not complete."""
-    from deepdensity_tf.formats import file_format
-
-    of_vasp = model.augmentation is not None and model.augmentation.code == "vasp"
-    if of_vasp or options.files.augmentation:
-        return
-    for path in outputs:
-        if file_format(path) == "vasp":
-            log.warning(
-                "%s: holds no PAW augmentation occupancies. VASP says so ('PAW occupancies are "
-                "missing on CHGCAR') and starts them without: ICHARG = 1 saves fewer steps, "
-                "ICHARG = 11 is not to be trusted. A model trained on CHGCAR files with "
-                "model.augmentation predicts them; --augmentation takes them from a CHGCAR",
-                path,
-            )
-
-
-def _check_not_input(path: str, inputs: list[str | None]) -> None:
-    from deepdensity_tf.utils.errors import InputError
-
-    for given in inputs:
-        if given and Path(path).resolve() == Path(given).resolve():
-            raise InputError(f"{path}: is also an input, choose another name for the output")

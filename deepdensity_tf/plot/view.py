@@ -6,13 +6,29 @@ import base64
 import html
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepdensity_tf.plot.sections import Structure
+from deepdensity_tf.plot.skeleton import (
+    bonds_between,
+    coordinates,
+    corners,
+    edges,
+    look,
+    skeleton,
+)
+from deepdensity_tf.plot.surfaces import (
+    Level,
+    Mesh,
+    choose_levels,
+    first_shown,
+    is_signed,
+    missing,
+    surfaces_at,
+)
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 
@@ -26,41 +42,7 @@ if TYPE_CHECKING:
 _MAX_POINTS = 64**3
 _MAX_VERTICES = 100_000
 
-# A surface of a density encloses these shares of its integral; one of a field with two signs lies
-# at these shares of its largest value.
-_ENCLOSED = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
-_OF_LARGEST = (0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)
-_START = (0.9, 0.25)
-
 _COLOURS = {"positive": "#d6604d", "negative": "#4393c3", "density": "#5ab4ac"}
-
-
-@dataclass(frozen=True)
-class Level:
-    """Height of a surface, electrons/Å^3, what is said of it, and whether a view begins with it."""
-
-    value: float
-    note: str
-    start: bool = False
-
-
-@dataclass(frozen=True)
-class Mesh:
-    """A triangulated surface.
-
-    Parameters
-    ----------
-    sign : str
-        "density", or "positive" or "negative" part of a field with two signs.
-    vertices : np.ndarray
-        (n, 3), Å.
-    faces : np.ndarray
-        (m, 3) numbers of vertices.
-    """
-
-    sign: str
-    vertices: np.ndarray
-    faces: np.ndarray
 
 
 class Page:
@@ -154,7 +136,7 @@ def page(structure: Structure, fields: dict[str, np.ndarray], title: str = "dens
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise _missing("plotly") from None
+        raise missing("plotly") from None
     coarse = _reduced(structure, fields, _MAX_POINTS)
     levels = {name: choose_levels(values) for name, values in fields.items()}
     surfaces = _fitting_surfaces(structure, fields, levels)
@@ -169,7 +151,7 @@ def page(structure: Structure, fields: dict[str, np.ndarray], title: str = "dens
         "pbc": structure.pbc,
         "middle": _middle(structure, shape),
         "fields": [_field(n, coarse[n], levels[n], surfaces[n]) for n in fields],
-        **_skeleton(structure),
+        **skeleton(structure),
     }
     # In a script "</" would end it.
     text = json.dumps(scene, allow_nan=False).replace("</", "<\\/")
@@ -205,7 +187,7 @@ def picture(
     ):
         axis = figure.add_subplot(1, len(fields), number, projection="3d", computed_zorder=False)
         levels = choose_levels(values)
-        chosen = levels[_start(levels)] if level is None else Level(level, "")
+        chosen = levels[first_shown(levels)] if level is None else Level(level, "")
         axis.set_title(f"{name}: {chosen.value:.3g} e/Å³{chosen.note}", fontsize=10)
         _draw_scene(axis, structure, surfaces_at(structure, values, chosen.value))
     return figure
@@ -215,17 +197,17 @@ def _draw_scene(axis, structure: Structure, meshes: list[Mesh]) -> None:
     """Atoms, bonds, cell and surfaces on a three-dimensional axis of matplotlib."""
     from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 
-    coord = _coord(structure)
-    colours, sizes = _look(structure.symbols)
+    coord = coordinates(structure)
+    colours, sizes = look(structure.symbols)
     axis.scatter(*coord.T, s=np.square(sizes), c=colours, edgecolors="k", depthshade=False)
-    bonds = _bonds(structure.symbols, coord)
+    bonds = bonds_between(structure.symbols, coord)
     if len(bonds):
         axis.add_collection3d(Line3DCollection(bonds, colors="0.4", lw=3))
     shown = [coord, *(mesh.vertices for mesh in meshes)]
     # The box of a molecule is a window, most of it empty.
     if structure.pbc:
-        axis.add_collection3d(Line3DCollection(_edges(structure), colors="k", lw=0.8))
-        shown.append(_corners(structure))
+        axis.add_collection3d(Line3DCollection(edges(structure), colors="k", lw=0.8))
+        shown.append(corners(structure))
     for mesh in meshes:
         triangles = mesh.vertices[mesh.faces]
         colour = _COLOURS[mesh.sign]
@@ -234,69 +216,6 @@ def _draw_scene(axis, structure: Structure, meshes: list[Mesh]) -> None:
     axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
     axis.set_box_aspect(np.maximum(high - low, 1e-3), zoom=0.9 if structure.pbc else 1.2)
     axis.set_axis_off()
-
-
-def choose_levels(values: np.ndarray) -> list[Level]:
-    """Heights of surfaces for a slider, from the highest to the lowest.
-
-    A density's surfaces enclose from 10 to 98 % of its integral; those of a field with both signs
-    lie at 70 to 5 % of its largest absolute value.
-    """
-    if not np.isfinite(values).all():
-        raise InputError("the density has values that are not finite")
-    largest = float(np.abs(values).max())
-    if largest == 0.0:
-        raise InputError("the density is 0 everywhere: there is no surface to show")
-    if is_signed(values):
-        return [
-            Level(part * largest, f", {part:.0%} of the largest", part in _START)
-            for part in _OF_LARGEST
-        ]
-    ordered = np.sort(values, axis=None)[::-1]
-    total = np.cumsum(ordered, dtype=np.float64)
-    places = np.searchsorted(total, np.array(_ENCLOSED) * total[-1])
-    heights = ordered[np.minimum(places, ordered.size - 1)]
-    return [
-        Level(float(height), f", encloses {part:.0%} of the electrons", part in _START)
-        for height, part in zip(heights, _ENCLOSED, strict=True)
-        if height > 0
-    ]
-
-
-def is_signed(values: np.ndarray) -> bool:
-    """Whether a field takes both signs: a little undershoot of a density is none."""
-    return bool(values.min() < -0.05 * values.max())
-
-
-def surfaces_at(structure: Structure, values: np.ndarray, level: float) -> list[Mesh]:
-    """Surfaces of a field at a height, and at its negative if the field has both signs.
-
-    Parameters
-    ----------
-    structure : Structure
-        Its grid's cell and origin; the number of points is that of `values`.
-    values : np.ndarray
-        (nx, ny, nz), electrons/Å^3.
-    level : float
-        More than 0, electrons/Å^3.
-    """
-    try:
-        from skimage.measure import marching_cubes
-    except ImportError:
-        raise _missing("scikit-image") from None
-    shape = np.array(values.shape)
-    # The far faces of a periodic cell repeat the near ones.
-    closed = np.pad(values, (0, 1), mode="wrap") if structure.pbc else values
-    signs = {"positive": 1, "negative": -1} if is_signed(values) else {"density": 1}
-    meshes = []
-    for sign, factor in signs.items():
-        signed = factor * closed
-        if min(closed.shape) < 2 or not signed.min() < level < signed.max():
-            continue
-        vertices, faces, _, _ = marching_cubes(signed, level)
-        vertices = structure.grid.origin + (vertices / shape) @ structure.grid.cell
-        meshes.append(Mesh(sign, vertices, faces))
-    return meshes
 
 
 def _fitting_surfaces(
@@ -341,18 +260,13 @@ def _field(name: str, values: np.ndarray, levels: list[Level], meshes: list[list
     return {
         "name": name,
         "signed": is_signed(values),
-        "start": _start(levels),
+        "start": first_shown(levels),
         "values": _packed(values.ravel().astype(np.float32)),
         "levels": [
             {"value": level.value, "note": level.note, "meshes": [_packed_mesh(m) for m in found]}
             for level, found in zip(levels, meshes, strict=True)
         ],
     }
-
-
-def _start(levels: list[Level]) -> int:
-    """Place of the level to begin with."""
-    return next((n for n, level in enumerate(levels) if level.start), len(levels) - 1)
 
 
 def _packed_mesh(mesh: Mesh) -> dict:
@@ -367,84 +281,7 @@ def _packed(array: np.ndarray) -> tuple[str, str]:
     return array.dtype.str[1:], base64.b64encode(little.tobytes()).decode()
 
 
-def _skeleton(structure: Structure) -> dict:
-    """Atoms, bonds and the edges of the cell as plotly's traces take them."""
-    coord = _coord(structure)
-    colours, sizes = _look(structure.symbols)
-    return {
-        "atoms": {
-            "place": {axis: coord[:, column].tolist() for column, axis in enumerate("xyz")},
-            "names": [f"{symbol}{index}" for index, symbol in enumerate(structure.symbols)],
-            "marker": {"color": colours, "size": sizes, "opacity": 1},
-        },
-        "bonds": _strokes(_bonds(structure.symbols, coord)),
-        "edges": _strokes(_edges(structure)),
-    }
-
-
-def _coord(structure: Structure) -> np.ndarray:
-    """Positions, (natoms, 3), Å; wrapped into the cell if periodic."""
-    return structure.grid.origin + structure.fractional() @ structure.grid.cell
-
-
-def _look(symbols: Sequence[str]) -> tuple[list[str], list[float]]:
-    """Colours and sizes (points) of atoms."""
-    from ase.data.colors import jmol_colors
-
-    hexadecimal = ("#" + "".join(f"{round(255 * x):02x}" for x in colour) for colour in jmol_colors)
-    table = list(hexadecimal)
-    colours = [table[number] for number in _numbers(symbols)]
-    return colours, np.clip(14 * _radii(symbols), 5, 24).tolist()
-
-
-def _numbers(symbols: Sequence[str]) -> list[int]:
-    from ase.data import atomic_numbers
-
-    return [atomic_numbers.get(symbol, 0) for symbol in symbols]
-
-
-def _radii(symbols: Sequence[str]) -> np.ndarray:
-    """Covalent radii, Å."""
-    from ase.data import covalent_radii
-
-    return covalent_radii[_numbers(symbols)]
-
-
-def _bonds(symbols: Sequence[str], coord: np.ndarray) -> np.ndarray:
-    """Ends of the bonds within the cell, (nbonds, 2, 3), by the sum of covalent radii."""
-    from scipy.spatial import cKDTree
-
-    radii = _radii(symbols)
-    pairs = cKDTree(coord).query_pairs(2.3 * radii.max(), output_type="ndarray")
-    lengths = np.linalg.norm(coord[pairs[:, 0]] - coord[pairs[:, 1]], axis=1)
-    return coord[pairs[lengths < 1.2 * radii[pairs].sum(1)]]
-
-
-def _corners(structure: Structure) -> np.ndarray:
-    unit = np.stack(np.unravel_index(np.arange(8), (2, 2, 2)), -1)
-    return structure.grid.origin + unit @ structure.grid.cell
-
-
-def _edges(structure: Structure) -> np.ndarray:
-    """Ends of the twelve edges of the grid's cell, (12, 2, 3)."""
-    corners = _corners(structure)
-    ends = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]
-    return corners[np.array(ends)]
-
-
-def _strokes(ends: np.ndarray) -> dict[str, list]:
-    """Coordinates of lines one after the other, with a gap (null) after each."""
-    return {
-        axis: [x for a, b in ends[:, :, column].tolist() for x in (a, b, None)]
-        for column, axis in enumerate("xyz")
-    }
-
-
 def _middle(structure: Structure, shape: Sequence[int]) -> list[int]:
     """Grid planes through the middle of the atoms."""
     centre = structure.fractional().mean(axis=0)
     return [int(np.clip(round(c * n), 0, n - 1)) for c, n in zip(centre, shape, strict=True)]
-
-
-def _missing(name: str) -> InputError:
-    return InputError(f"{name} is missing: pip install 'deepdensity_tf[view]'")

@@ -13,7 +13,8 @@ from ase import Atoms
 from deepdensity_tf.formats import Grid
 from deepdensity_tf.main import main
 from deepdensity_tf.plot.sections import Structure
-from deepdensity_tf.plot.view import choose_levels, compared, page, picture, surfaces_at, view
+from deepdensity_tf.plot.surfaces import choose_levels, surfaces_at
+from deepdensity_tf.plot.view import compared, page, picture, view
 from deepdensity_tf.utils.errors import InputError
 from tests.browser import chromium, errors
 from tests.conftest import gaussian_density
