@@ -75,6 +75,20 @@ def test_example_trains_freezes_compresses_and_tests(tmp_path):
     assert b"DdDensity" in (tmp_path / "compressed_model.pb").read_bytes()
 
 
+@pytest.mark.slow
+def test_the_example_passes_the_tests_for_plugins(tmp_path):
+    """Those that need no training; the class is one line."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", "tests"],
+        cwd=EXAMPLE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(EXAMPLE), str(ROOT)])},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    assert int(result.stdout.rsplit(" passed", 1)[0].split()[-1]) >= 25
+
+
 def test_values_are_checked_by_the_plugin(tmp_path):
     site = install(tmp_path / "site", "dd_slater.fitting")
     config = json.loads((EXAMPLE / "input.json").read_text())

@@ -194,6 +194,24 @@ def test_relative_links_resolve():
                 assert anchor in anchors(file), f"{path}: {target}"
 
 
+REFERENCES = {
+    # What names one, wherever it stands, and the form of a right one. Nobody is asked whether it
+    # is there: tests run without a network.
+    r"https?:[^\s)>\"'`]*": r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(/[\w./%~?=&#+-]*)?",
+    r"arxiv[: ]+\d[^\s,;)\]]*": r"arXiv[: ]\d{2}(0[1-9]|1[0-2])\.\d{4,5}(v\d)?",
+    r"\bdoi[:. ]+\S*": r"doi:10\.\d{4,5}/[\w./()-]+",
+}
+
+
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_external_references_have_their_form(kind):
+    files = [*PAGES, *ROOT.glob("deepdensity_tf/**/*.py")]
+    for path in files:
+        for found in re.findall(kind, path.read_text(encoding="utf-8"), flags=re.I):
+            text = found.rstrip(".,;)")
+            assert re.fullmatch(REFERENCES[kind], text), f"{path}: {text}"
+
+
 def anchors(path):
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -13,11 +13,12 @@ from deepdensity_tf.model import DensityModel
 from deepdensity_tf.model.augmentation import AugmentationHead
 from deepdensity_tf.model.frozen import freeze
 from deepdensity_tf.schema import complete_input
+from deepdensity_tf.testing.small import SMALL_INPUT
+from deepdensity_tf.testing.symmetries import ATYPE, BOX, frame, random_rotation
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.nn import Initializer
 from deepdensity_tf.utils.paw_blocks import Channels, blocks_of
-from tests.conftest import SMALL_INPUT, completed_model
-from tests.model.test_symmetries import ATYPE, BOX, frame, random_rotation
+from tests.conftest import completed_model
 from tests.utils.test_paw_blocks import wigner
 
 CHANNELS = Channels("gpaw", {"C": (0, 1, 0, 1), "H": (0, 1)})
