@@ -159,7 +159,8 @@ def _refuse_faulty(chosen: list[Sequence[int]], faults: list[Fault]) -> None:
 
 def _tell(frames: FrameList, key: str, examined: bool) -> None:
     """One line of what there is; with -v a line for each system."""
-    for system, chosen in zip(frames.systems, frames.chosen, strict=True):
+    told = frames.systems if log.isEnabledFor(logging.DEBUG) else []
+    for system, chosen in zip(told, frames.chosen, strict=False):
         log.debug(
             "%s: %s, %d of %d frames, %s%d atoms, %s points",
             key,
