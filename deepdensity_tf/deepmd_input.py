@@ -90,7 +90,7 @@ _KEYS = {
     "training.profiling_file": _Key("there is no profiler", _always),
     "training.enable_profiler": _Key("leave it out, there is no profiler", _one_of(False)),
     "training.mixed_precision": _Key("write model.precision, float32 or float64"),
-    "training.opt_type": _Key("leave it out, the optimizer is Adam", _one_of("Adam")),
+    "training.opt_type": _Key("leave it out, Muon moves matrices, Adam the rest", _one_of("Adam")),
     "training.max_ckpt_keep": _Key("the last three checkpoints are kept", _always),
     "nvnmd": _Key("leave it out, it is for other hardware"),
 }

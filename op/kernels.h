@@ -100,6 +100,19 @@ template <typename T> struct GroupedView {
   const int32_t* group;
 };
 
+// A matrix whose products with itself are taken, and room for them (orthogonal.cc).
+template <typename T> struct SquaringView {
+  int64_t rows, columns;
+  T* scratch;
+
+  int64_t shorter() const { return rows < columns ? rows : columns; }
+  int64_t longer() const { return rows < columns ? columns : rows; }
+  static int64_t padded(int64_t n) { return (n + 2 * kWidth<T> - 1) / (2 * kWidth<T>) * (2 * kWidth<T>); }
+  int64_t scratch_size() const {
+    return 2 * shorter() * padded(longer()) + (longer() + 2 * shorter()) * padded(shorter());
+  }
+};
+
 template <typename T> struct KernelsOf {
   // Sums over the images of a block: channels, or the gradient of the first one (width 3).
   void (*values)(const BlockView<T>&, Groups<T>&);
@@ -122,6 +135,8 @@ template <typename T> struct KernelsOf {
   void (*grouped)(const GroupedView<T>&, int64_t begin, int64_t end, T* out);
   void (*grouped_grad_x)(const GroupedView<T>&, const T* grad, int64_t begin, int64_t end, T* out);
   void (*grouped_grad_weight)(const GroupedView<T>&, const T* grad, int64_t begin, int64_t end, T* out);
+  // The matrix (rows, columns) after Newton-Schulz steps.
+  void (*newton_schulz)(const SquaringView<T>&, const T* x, T* out);
 };
 
 struct Kernels {

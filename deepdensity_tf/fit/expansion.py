@@ -39,13 +39,16 @@ class Expansion(tf.Module):
         self._ndensity, self._nspline = context.ndensity, context.grid.nspline
         self._nout = self._nradial * context.ndensity
         shape = (context.ntypes, self._lmax + 1, context.nchannels, self._nout)
-        matrices = init.normal(shape, 1 / np.sqrt(context.nchannels), "linear")
+        # From zeros: an untrained model is its baseline, and training never has to unlearn what
+        # random weights add.
+        matrices = init.variable(np.zeros(shape), "linear")
         self._linear = GroupedLinearPerL(self._lmax, matrices)
         self._gates = MLP(
             init,
             context.nscalars + context.tebd_dim,
             config["neuron"],
             self._nout * (self._lmax + 2),
+            last=0.0,
         )
         start = _orthonormal_gaussians(context.grid, self._nradial)
         shape = (context.ntypes, self._lmax + 1, *start.shape)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from deepdensity_tf import __version__
 from deepdensity_tf.model import DensityModel
 from deepdensity_tf.schema import complete_input
-from deepdensity_tf.train.optimizer import AveragedAdam, BestWeights
+from deepdensity_tf.train.optimizer import AveragedMuon, BestWeights
 from deepdensity_tf.train.window import window_variable
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
@@ -44,7 +44,7 @@ class TrainingState:
         self.data_checksum = data_checksum
         self.model = DensityModel(config["model"], config["training"]["seed"])
         run = config["training"]
-        self.optimizer = AveragedAdam(
+        self.optimizer = AveragedMuon(
             self.model.trainable_variables, run["ema_decay"], run["gradient_max_norm"]
         )
         self.best = BestWeights(self.optimizer.average)

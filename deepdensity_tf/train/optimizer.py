@@ -1,16 +1,28 @@
-"""Adam with a running average of the weights."""
+"""Steps along orthogonalised gradients, with a running average of the weights."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
 
+from deepdensity_tf.utils.nn import is_matrix
+from deepdensity_tf.utils.ops import orthogonal
 
-class AveragedAdam(tf.Module):
-    """Adam (Kingma and Ba, arXiv:1412.6980) and an exponential average of the weights.
+# Root mean square of the change of a matrix, in units of the learning rate.
+_MATRIX_STEP = 0.4
+
+
+class AveragedMuon(tf.Module):
+    """Muon for matrices, Adam for the rest, and an exponential average of the weights.
+
+    A matrix is moved along its momentum with all singular values made one (Muon: Jordan et al.
+    2024; scaled as in Liu et al., arXiv:2502.16982), so that directions in which the gradient is
+    small are learned as fast as the others. Biases and vectors of types are moved by Adam (Kingma
+    and Ba, arXiv:1412.6980).
 
     The average removes the noise of the last steps; it is what is validated and frozen. Its decay
     grows with the step, min(decay, (1 + step) / (10 + step)), so that the start is forgotten.
@@ -25,6 +37,7 @@ class AveragedAdam(tf.Module):
         Gradients whose norm, taken over all variables, is larger are scaled to it; 0: none.
     """
 
+    momentum = 0.95
     beta1, beta2, epsilon = 0.9, 0.995, 1e-8
 
     def __init__(self, variables: Sequence[tf.Variable], ema_decay: float, max_norm: float):
@@ -35,7 +48,10 @@ class AveragedAdam(tf.Module):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.first = [tf.Variable(tf.zeros_like(v), trainable=False) for v in variables]
-        self.second = [tf.Variable(tf.zeros_like(v), trainable=False) for v in variables]
+        self.second = [
+            None if is_matrix(v) else tf.Variable(tf.zeros_like(v), trainable=False)
+            for v in variables
+        ]
         self.average = [tf.Variable(v, trainable=False) for v in variables]
 
     def apply(self, gradients: Sequence[tf.Tensor | None], rate, usable) -> tf.Tensor:
@@ -49,11 +65,9 @@ class AveragedAdam(tf.Module):
         tf.Tensor
             Whether the weights were changed, scalar bool.
         """
-        pairs = [
-            (place, gradient) for place, gradient in enumerate(gradients) if gradient is not None
-        ]
+        places = [place for place, gradient in enumerate(gradients) if gradient is not None]
         # One number tells whether all are finite; it costs less than a look at the weights.
-        norm = tf.sqrt(2 * sum(tf.cast(tf.nn.l2_loss(g), tf.float64) for _, g in pairs))
+        norm = tf.sqrt(2 * sum(tf.cast(tf.nn.l2_loss(gradients[p]), tf.float64) for p in places))
         usable = tf.logical_and(usable, tf.math.is_finite(norm))
         step, skipped = self._count(usable)
 
@@ -61,8 +75,14 @@ class AveragedAdam(tf.Module):
             factor = tf.constant(1, tf.float64)
             if self._max_norm:
                 factor = tf.minimum(factor, self._max_norm / tf.maximum(norm, 1e-300))
-            for place, gradient in pairs:
-                self._update(place, gradient * tf.cast(factor, gradient.dtype), rate, step, skipped)
+            scaled = {p: gradients[p] * tf.cast(factor, gradients[p].dtype) for p in places}
+            for place in places:
+                if self.second[place] is not None:
+                    self._adam(place, scaled[place], rate, step - skipped)
+            for group in self._groups(places):
+                self._muon(group, [scaled[place] for place in group], rate)
+            for place in places:
+                self._follow(place, step)
             return usable
 
         return tf.cond(usable, update, lambda: usable)
@@ -73,28 +93,62 @@ class AveragedAdam(tf.Module):
         counts = []
         for variable, value in ((self.step, 1), (self.skipped, tf.logical_not(usable))):
             tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=tf.cast(value, tf.int64))
-            count = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=tf.int64)
-            counts.append(tf.cast(count, tf.float64))
+            counts.append(tf.cast(_read(variable), tf.float64))
         return counts[0], counts[1]
 
-    def _update(self, place: int, gradient, rate, step, skipped) -> None:
-        variable, average = self._variables[place], self.average[place]
+    def _adam(self, place: int, gradient, rate, step) -> None:
+        variable = self._variables[place]
         dtype = variable.dtype
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self.first[place].handle,
             v=self.second[place].handle,
-            beta1_power=tf.cast(self.beta1 ** (step - skipped), dtype),
-            beta2_power=tf.cast(self.beta2 ** (step - skipped), dtype),
+            beta1_power=tf.cast(self.beta1**step, dtype),
+            beta2_power=tf.cast(self.beta2**step, dtype),
             lr=tf.cast(rate, dtype),
             beta1=tf.constant(self.beta1, dtype),
             beta2=tf.constant(self.beta2, dtype),
             epsilon=tf.constant(self.epsilon, dtype),
             grad=gradient,
         )
+
+    def _groups(self, places: Sequence[int]) -> list[list[int]]:
+        """Places of the matrices, those of one shape together: a product each would cost more."""
+        groups = defaultdict(list)
+        for place in places:
+            if self.second[place] is None:
+                groups[tuple(self._variables[place].shape[-2:])].append(place)
+        return list(groups.values())
+
+    def _muon(self, group: Sequence[int], gradients: Sequence[tf.Tensor], rate) -> None:
+        directions = []
+        for place, gradient in zip(group, gradients, strict=True):
+            first = self.first[place]
+            change = (1 - self.momentum) * (gradient - _read(first))
+            tf.raw_ops.AssignAddVariableOp(resource=first.handle, value=change)
+            ahead = self.momentum * _read(first) + (1 - self.momentum) * gradient
+            # Nothing is known of a type that the batch lacks: what is left of its momentum would
+            # be blown up to a full step.
+            present = tf.reduce_any(gradient != 0, axis=[-2, -1], keepdims=True)
+            directions.append(_stack(tf.where(present, ahead, tf.zeros_like(ahead))))
+        steps = orthogonal(tf.concat(directions, 0))
+        sizes = [direction.shape[0] for direction in directions]
+        for place, step in zip(group, tf.split(steps, sizes), strict=True):
+            variable = self._variables[place]
+            # An orthogonal matrix has the root mean square 1 / sqrt(its longer side).
+            size = _MATRIX_STEP * max(variable.shape[-2:]) ** 0.5
+            tf.raw_ops.AssignSubVariableOp(
+                resource=variable.handle,
+                value=tf.cast(size * rate, variable.dtype) * tf.reshape(step, variable.shape),
+            )
+
+    def _follow(self, place: int, step) -> None:
+        """The average goes after the weights."""
+        average = self.average[place]
         decay = tf.minimum(tf.constant(self._decay, tf.float64), (1 + step) / (10 + step))
+        behind = _read(average) - _read(self._variables[place])
         tf.raw_ops.AssignSubVariableOp(
-            resource=average.handle, value=tf.cast(1 - decay, dtype) * (average - variable)
+            resource=average.handle, value=tf.cast(1 - decay, behind.dtype) * behind
         )
 
     @contextmanager
@@ -143,3 +197,11 @@ class BestWeights(tf.Module):
         for kept, weight in zip(self.weights, weights, strict=True):
             kept.assign(weight)
         return True
+
+
+def _stack(matrices):
+    return tf.reshape(matrices, [-1, *matrices.shape[-2:]])
+
+
+def _read(variable: tf.Variable) -> tf.Tensor:
+    return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)

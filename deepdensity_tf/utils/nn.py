@@ -10,6 +10,15 @@ import tensorflow as tf
 from deepdensity_tf.utils.ops import grouped_matmul
 from deepdensity_tf.utils.spherical import native_order, real_harmonics, sphere_rule
 
+# Tables with a row for each type, by their names: no matrices that map one space to another.
+_ROWS_OF_TYPES = ("type_embedding", "mixture")
+
+
+def is_matrix(variable: tf.Variable) -> bool:
+    """Whether a weight (..., nin, nout) is a linear map, or a stack of them."""
+    name = variable.name.split(":")[0].split("/")[-1]
+    return len(variable.shape) >= 2 and name not in _ROWS_OF_TYPES
+
 
 class Initializer:
     """Source of initial weights: one stream of random numbers a model.
@@ -48,15 +57,19 @@ class Dense(tf.Module):
 
 
 class MLP(tf.Module):
-    """Dense layers with SiLU between them; the last layer is linear."""
+    """Dense layers with SiLU between them; the last layer is linear, its weights times `last`."""
 
-    def __init__(self, init: Initializer, nin: int, neuron: Sequence[int], nout: int):
+    def __init__(
+        self, init: Initializer, nin: int, neuron: Sequence[int], nout: int, last: float = 1.0
+    ):
         super().__init__()
         sizes = [nin, *neuron, nout]
         # sqrt(2) keeps the variance through SiLU layers about constant.
+        scales = [1.0] + [np.sqrt(2.0)] * len(neuron)
+        scales[-1] *= last
         self.layers = [
-            Dense(init, a, b, scale=np.sqrt(2.0) if i else 1.0)
-            for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            Dense(init, a, b, scale)
+            for a, b, scale in zip(sizes[:-1], sizes[1:], scales, strict=True)
         ]
 
     def __call__(self, x):

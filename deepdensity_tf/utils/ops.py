@@ -369,6 +369,27 @@ def grouped_matmul(x, weight, group):
     return tf.ensure_shape(product, [None, weight.shape[2]])
 
 
+def orthogonal(matrices):
+    """Matrices with the same singular vectors and all singular values near one (op/orthogonal.cc).
+
+    Parameters
+    ----------
+    matrices : tf.Tensor
+        (n, rows, columns) float32 or float64.
+
+    Returns
+    -------
+    tf.Tensor
+        (n, rows, columns): singular values from 1e-3 of the norm on lie between 0.7 and 1.2, those
+        below grow by a factor of 480; zeros stay. It has no gradient.
+
+    References
+    ----------
+    Newton-Schulz steps of Jordan et al., Muon (2024).
+    """
+    return tf.ensure_shape(library().dd_orthogonal(x=matrices), matrices.shape)
+
+
 def table(x, coef, step):
     """Functions of a distance from a table of quintic pieces (op/table.cc).
 

@@ -15,7 +15,7 @@ from deepdensity_tf.model.ensemble import RADIUS, check_members
 from deepdensity_tf.schema import complete_input
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.utils.errors import InputError
-from tests.conftest import SMALL_INPUT, assign_baseline, write_small_system
+from tests.conftest import SMALL_INPUT, assign_baseline, random_weights, write_small_system
 
 CELL = np.array([[6.0, 0, 0], [0.5, 6.5, 0], [0.0, -0.6, 7.0]])
 ATOMS = Atoms("CHH", [[1.0, 1.0, 1.0], [2.0, 1.2, 1.0], [0.6, 1.9, 1.3]], cell=CELL)
@@ -24,6 +24,11 @@ ATOMS = Atoms("CHH", [[1.0, 1.0, 1.0], [2.0, 1.2, 1.0], [0.6, 1.9, 1.3]], cell=C
 def _checkpoint(folder, seed: int):
     config = complete_input({**SMALL_INPUT, "training": {**SMALL_INPUT["training"], "seed": seed}})
     state = TrainingState(config)
+    random_weights(state.model, seed)
+    for average, weight in zip(
+        state.optimizer.average, state.model.trainable_variables, strict=True
+    ):
+        average.assign(weight)
     assign_baseline(state.model)
     state.model.scale.assign([0.1])
     state.model.seen.assign([[4, 4], [8, 4]])

@@ -10,7 +10,7 @@ from deepdensity_tf.model import Batch, DensityModel
 from deepdensity_tf.model.statistics import fit_baseline, initialise_statistics
 from deepdensity_tf.utils.radial import RadialGrid
 from deepdensity_tf.utils.scale import Scale, ScaleTensors
-from tests.conftest import completed_model
+from tests.conftest import completed_model, random_weights
 
 CRYSTALS = {
     "sc": bulk("Po", "sc", a=3.3),
@@ -52,7 +52,9 @@ def sample(coord, box, atype, density=None, npoints=300, seed=0):
 
 
 def make_model(**changes) -> DensityModel:
-    return DensityModel(completed_model(**changes), seed=3)
+    model = DensityModel(completed_model(**changes), seed=3)
+    random_weights(model)
+    return model
 
 
 def scales(model) -> list[np.ndarray]:

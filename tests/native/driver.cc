@@ -29,7 +29,7 @@ class Calls {
   explicit Calls(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
 
   std::string one() {
-    switch (below(12)) {
+    switch (below(13)) {
       case 0: return neighbors();
       case 1: return env_mat();
       case 2: return harmonics();
@@ -41,6 +41,7 @@ class Calls {
       case 8: return gather();
       case 9: return grouped();
       case 10: return extreme();
+      case 11: return orthogonal();
       default: return many_points();
     }
   }
@@ -310,6 +311,11 @@ class Calls {
     if (below(2)) return ask("DdGroupedMatMul", inputs, {{"T", type}});
     inputs.insert(inputs.begin(), reals(type, {rows, nout}));
     return ask("DdGroupedMatMulGrad", inputs, {{"T", type}});
+  }
+
+  std::string orthogonal() {
+    const TF_DataType type = precision();
+    return ask("DdOrthogonal", {reals(type, {below(4), below(40), below(40)})}, {{"T", type}});
   }
 
   // Dimensions that only empty arrays can have, and the widest that real ones may.

@@ -4,30 +4,40 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepdensity_tf.train.optimizer import AveragedAdam, BestWeights
+from deepdensity_tf.train.optimizer import AveragedMuon, BestWeights
 from deepdensity_tf.train.schedule import LearningRate
+from tests.ops.test_orthogonal import newton_schulz
 
-START = [np.array([1.0, -2.0]), np.array([[0.5]])]
+START = [np.array([1.0, -2.0]), np.array([[0.5, 2.0, 1.0], [0.0, -1.0, 3.0]])]
 
 
 def make(max_norm=0.0):
     variables = [tf.Variable(value) for value in START]
-    return variables, AveragedAdam(variables, 0.9, max_norm)
+    return variables, AveragedMuon(variables, 0.9, max_norm)
 
 
-def adam(gradients, rate):
-    """Weights after steps with the given gradients (of all variables in one array)."""
-    weights, first, second = np.array([1.0, -2.0, 0.5]), 0.0, 0.0
+def split(gradient):
+    """Those of the two variables."""
+    return gradient[:2], gradient[2:].reshape(2, 3)
+
+
+def reference(gradients, rate):
+    """Weights after steps with the given gradients, each those of all variables in one array."""
+    (vector, matrix), first, second, momentum = START, 0.0, 0.0, 0.0
     for step, gradient in enumerate(gradients, 1):
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.995 * second + 0.005 * gradient**2
+        of_vector, of_matrix = split(gradient)
+        first = 0.9 * first + 0.1 * of_vector
+        second = 0.995 * second + 0.005 * of_vector**2
         scale = np.sqrt(1 - 0.995**step) / (1 - 0.9**step)
-        weights = weights - rate * scale * first / (np.sqrt(second) + 1e-8)
-    return weights
+        vector = vector - rate * scale * first / (np.sqrt(second) + 1e-8)
+        momentum = 0.95 * momentum + 0.05 * of_matrix
+        ahead = 0.95 * momentum + 0.05 * of_matrix
+        matrix = matrix - 0.4 * np.sqrt(3) * rate * newton_schulz(ahead)
+    return np.concatenate([vector, np.ravel(matrix)])
 
 
 def apply(optimizer, gradient, usable=True):
-    parts = [tf.constant(gradient[:2]), tf.constant(gradient[2:, None])]
+    parts = [tf.constant(part) for part in split(gradient)]
     return bool(optimizer.apply(parts, tf.constant(0.1, tf.float64), usable))
 
 
@@ -35,7 +45,13 @@ def flat(variables):
     return np.concatenate([np.ravel(v) for v in variables])
 
 
-GRADIENTS = np.array([[3.0, 0.0, -4.0], [0.3, 0.2, 0.1], [-30.0, 5.0, 1.0]])
+GRADIENTS = np.array(
+    [
+        [3.0, 0.0, -4.0, 1.0, 2.0, 0.0, 0.0, 1.0],
+        [0.3, 0.2, 0.1, 0.0, 0.1, 0.2, -0.1, 0.5],
+        [-30.0, 5.0, 1.0, 7.0, 0.0, 2.0, 9.0, -4.0],
+    ]
+)
 
 
 @pytest.mark.parametrize("max_norm", [0.0, 2.0])
@@ -45,10 +61,10 @@ def test_norm_of_all_variables_is_clipped(max_norm):
         assert apply(optimizer, gradient)
     norms = np.linalg.norm(GRADIENTS, axis=1, keepdims=True)
     factors = np.minimum(1, max_norm / norms) if max_norm else 1
-    np.testing.assert_allclose(flat(variables), adam(GRADIENTS * factors, 0.1), rtol=1e-12)
+    np.testing.assert_allclose(flat(variables), reference(GRADIENTS * factors, 0.1), rtol=1e-9)
 
 
-@pytest.mark.parametrize("gradient", [[np.nan, 0, 0], [0, 0, np.inf], [1, 1, 1]])
+@pytest.mark.parametrize("gradient", [[np.nan] + [0] * 7, [0] * 7 + [np.inf], [1] * 8])
 def test_unusable_steps_leave_no_trace(gradient):
     """The steps after one are those without it, and it is counted."""
     variables, optimizer = make()
@@ -56,8 +72,33 @@ def test_unusable_steps_leave_no_trace(gradient):
     usable = bool(np.isfinite(gradient).all())
     assert not apply(optimizer, np.array(gradient, float), usable=not usable)
     apply(optimizer, GRADIENTS[1])
-    np.testing.assert_allclose(flat(variables), adam(GRADIENTS[:2], 0.1), rtol=1e-12)
+    np.testing.assert_allclose(flat(variables), reference(GRADIENTS[:2], 0.1), rtol=1e-9)
     assert optimizer.step == 3 and optimizer.skipped == 1
+
+
+def test_nothing_is_learned_of_types_that_a_batch_lacks():
+    """Not even from what is left of their momentum, which is made a full step for the others."""
+    variable = tf.Variable(np.ones((2, 3, 3)))
+    optimizer = AveragedMuon([variable], 0.9, 0.0)
+    rate = tf.constant(0.1, tf.float64)
+    optimizer.apply([tf.constant(np.ones((2, 3, 3)))], rate, True)
+    before = variable.numpy()
+    second_only = np.stack([np.zeros((3, 3)), np.eye(3)])
+    optimizer.apply([tf.constant(second_only)], rate, True)
+    np.testing.assert_array_equal(variable[0], before[0])
+    assert np.abs(variable[1] - before[1]).min() > 0
+
+
+def test_matrices_of_one_shape_move_as_if_alone():
+    rng = np.random.default_rng(2)
+    starts, gradients = rng.normal(size=(2, 3, 4, 2)), rng.normal(size=(2, 3, 4, 2))
+    together = [tf.Variable(start) for start in starts]
+    rate = tf.constant(0.1, tf.float64)
+    AveragedMuon(together, 0.9, 0.0).apply([tf.constant(g) for g in gradients], rate, True)
+    for variable, start, gradient in zip(together, starts, gradients, strict=True):
+        alone = tf.Variable(start)
+        AveragedMuon([alone], 0.9, 0.0).apply([tf.constant(gradient)], rate, True)
+        np.testing.assert_allclose(variable, alone, rtol=1e-12)
 
 
 def test_using_gives_the_weights_back_after_an_error():
