@@ -7,6 +7,7 @@ import tensorflow as tf
 from dargs import Argument
 
 from deepdensity_tf.fit.base import FITTINGS, FittingContext
+from deepdensity_tf.utils.bounds import LAYERS, POSITIVE
 from deepdensity_tf.utils.nn import MLP, GroupedLinearPerL, per_lm
 from deepdensity_tf.utils.radial import RadialGrid
 
@@ -28,9 +29,21 @@ class Expansion(tf.Module):
     def arguments() -> list[Argument]:
         return [
             Argument(
-                "neuron", list[int], optional=True, default=[128], doc="Layers of the gate net."
+                "neuron",
+                list[int],
+                optional=True,
+                default=[128],
+                doc="Layers of the gate net.",
+                **LAYERS,
             ),
-            Argument("nradial", int, optional=True, default=12, doc="Radial functions for each l."),
+            Argument(
+                "nradial",
+                int,
+                optional=True,
+                default=12,
+                doc="Radial functions for each l.",
+                **POSITIVE,
+            ),
         ]
 
     def __init__(self, config: dict, context: FittingContext):

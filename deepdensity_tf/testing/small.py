@@ -80,6 +80,14 @@ def small_input(**model_changes) -> dict:
     return data
 
 
+def random_weights(model, seed: int = 3) -> None:
+    """Random numbers where a model starts from zeros, so that all of it takes part."""
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        if len(variable.shape) >= 2 and not np.any(variable):
+            variable.assign(rng.normal(size=variable.shape) / np.sqrt(variable.shape[-2]))
+
+
 def assign_baseline(model) -> None:
     """Random positive atomic densities of two types."""
     decay = np.exp(-np.arange(model.grid.nspline) / 5.0)
@@ -102,6 +110,7 @@ def random_model(seed: int = 3, **model_changes) -> tuple:
 
     config = complete_input(small_input(**model_changes))
     model = DensityModel(config["model"], seed=seed)
+    random_weights(model, seed)
     assign_baseline(model)
     # What random nets add is small beside it, as in a trained model.
     model.scale.assign(np.full(model.ndensity, 0.02))
