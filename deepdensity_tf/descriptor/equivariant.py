@@ -63,7 +63,7 @@ class Equivariant(tf.Module):
                 "nchannel",
                 int,
                 optional=True,
-                default=16,
+                default=24,
                 doc="Channels for each (l, m).",
                 **POSITIVE,
             ),
@@ -76,7 +76,7 @@ class Equivariant(tf.Module):
                 **POSITIVE,
             ),
             Argument(
-                "npass", int, optional=True, default=1, doc="Passes between atoms.", **POSITIVE
+                "npass", int, optional=True, default=3, doc="Passes between atoms.", **POSITIVE
             ),
         ]
 
