@@ -65,7 +65,7 @@ def read_bytes(path: Path, count: int = -1) -> bytes:
             raise InputError(
                 f"{path}: compressed by {name}, expected plain, gzip, bzip2 or xz (unpack it first)"
             )
-    if data.startswith(b"version https://git-lfs"):
+    if data.startswith(b"version https:") and b"git-lfs" in data[:60]:
         raise InputError(f"{path}: a pointer of Git LFS, expected the file itself (git lfs pull)")
     if data[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise InputError(f"{path}: a page of the web (HTML), expected a file of data")

@@ -197,7 +197,7 @@ def test_relative_links_resolve():
 REFERENCES = {
     # What names one, wherever it stands, and the form of a right one. Nobody is asked whether it
     # is there: tests run without a network.
-    r"https?:[^\s)>\"'`]*": r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(/[\w./%~?=&#+-]*)?",
+    r"https?://[^\s)>\"'`]*": r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(/[\w./%~?=&#+-]*)?",
     r"arxiv[: ]+\d[^\s,;)\]]*": r"arXiv[: ]\d{2}(0[1-9]|1[0-2])\.\d{4,5}(v\d)?",
     r"\bdoi[:. ]+\S*": r"doi:10\.\d{4,5}/[\w./()-]+",
 }
