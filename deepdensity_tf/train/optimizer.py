@@ -47,10 +47,21 @@ class AveragedMuon(tf.Module):
         self._max_norm = max_norm
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.first = [tf.Variable(tf.zeros_like(v), trainable=False) for v in variables]
+        self._groups = _groups_of_one_shape(self._variables)
+        grouped = {place for group in self._groups for place in group}
+        self._single = [place for place in range(len(variables)) if place not in grouped]
+        self.first = [
+            _zeros(variables[place].shape, variables[place].dtype) for place in self._single
+        ]
         self.second = [
-            None if is_matrix(v) else tf.Variable(tf.zeros_like(v), trainable=False)
-            for v in variables
+            _zeros(variables[place].shape, variables[place].dtype) for place in self._single
+        ]
+        self.momenta = [
+            _zeros(
+                [sum(_count(variables[p]) for p in group), *variables[group[0]].shape[-2:]],
+                variables[group[0]].dtype,
+            )
+            for group in self._groups
         ]
         self.average = [tf.Variable(v, trainable=False) for v in variables]
 
@@ -75,14 +86,17 @@ class AveragedMuon(tf.Module):
             factor = tf.constant(1, tf.float64)
             if self._max_norm:
                 factor = tf.minimum(factor, self._max_norm / tf.maximum(norm, 1e-300))
-            scaled = {p: gradients[p] * tf.cast(factor, gradients[p].dtype) for p in places}
-            for place in places:
-                if self.second[place] is not None:
-                    self._adam(place, scaled[place], rate, step - skipped)
-            for group in self._groups(places):
-                self._muon(group, [scaled[place] for place in group], rate)
-            for place in places:
-                self._follow(place, step)
+            # One precision for all: made once, not for each variable.
+            dtype = self._variables[0].dtype
+            factor, pace = tf.cast(factor, dtype), tf.cast(rate, dtype)
+            scaled = [
+                tf.zeros_like(variable) if gradient is None else gradient * factor
+                for variable, gradient in zip(self._variables, gradients, strict=True)
+            ]
+            self._adam(scaled, pace, step - skipped)
+            for momentum, group in zip(self.momenta, self._groups, strict=True):
+                self._muon(momentum, group, [scaled[place] for place in group], pace)
+            self._follow(step)
             return usable
 
         return tf.cond(usable, update, lambda: usable)
@@ -96,60 +110,53 @@ class AveragedMuon(tf.Module):
             counts.append(tf.cast(_read(variable), tf.float64))
         return counts[0], counts[1]
 
-    def _adam(self, place: int, gradient, rate, step) -> None:
-        variable = self._variables[place]
-        dtype = variable.dtype
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self.first[place].handle,
-            v=self.second[place].handle,
-            beta1_power=tf.cast(self.beta1**step, dtype),
-            beta2_power=tf.cast(self.beta2**step, dtype),
-            lr=tf.cast(rate, dtype),
-            beta1=tf.constant(self.beta1, dtype),
-            beta2=tf.constant(self.beta2, dtype),
-            epsilon=tf.constant(self.epsilon, dtype),
-            grad=gradient,
-        )
-
-    def _groups(self, places: Sequence[int]) -> list[list[int]]:
-        """Places of the matrices, those of one shape together: a product each would cost more."""
-        groups = defaultdict(list)
-        for place in places:
-            if self.second[place] is None:
-                groups[tuple(self._variables[place].shape[-2:])].append(place)
-        return list(groups.values())
-
-    def _muon(self, group: Sequence[int], gradients: Sequence[tf.Tensor], rate) -> None:
-        directions = []
-        for place, gradient in zip(group, gradients, strict=True):
-            first = self.first[place]
-            change = (1 - self.momentum) * (gradient - _read(first))
-            tf.raw_ops.AssignAddVariableOp(resource=first.handle, value=change)
-            ahead = self.momentum * _read(first) + (1 - self.momentum) * gradient
-            # Nothing is known of a type that the batch lacks: what is left of its momentum would
-            # be blown up to a full step.
-            present = tf.reduce_any(gradient != 0, axis=[-2, -1], keepdims=True)
-            directions.append(_stack(tf.where(present, ahead, tf.zeros_like(ahead))))
-        steps = orthogonal(tf.concat(directions, 0))
-        sizes = [direction.shape[0] for direction in directions]
-        for place, step in zip(group, tf.split(steps, sizes), strict=True):
-            variable = self._variables[place]
-            # An orthogonal matrix has the root mean square 1 / sqrt(its longer side).
-            size = _MATRIX_STEP * max(variable.shape[-2:]) ** 0.5
-            tf.raw_ops.AssignSubVariableOp(
-                resource=variable.handle,
-                value=tf.cast(size * rate, variable.dtype) * tf.reshape(step, variable.shape),
+    def _adam(self, gradients: Sequence[tf.Tensor], rate, step) -> None:
+        dtype = rate.dtype
+        common = {
+            "beta1_power": tf.cast(self.beta1**step, dtype),
+            "beta2_power": tf.cast(self.beta2**step, dtype),
+            "lr": rate,
+            "beta1": tf.constant(self.beta1, dtype),
+            "beta2": tf.constant(self.beta2, dtype),
+            "epsilon": tf.constant(self.epsilon, dtype),
+        }
+        for place, first, second in zip(self._single, self.first, self.second, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=self._variables[place].handle,
+                m=first.handle,
+                v=second.handle,
+                grad=gradients[place],
+                **common,
             )
 
-    def _follow(self, place: int, step) -> None:
+    def _muon(self, momentum, group: Sequence[int], gradients: Sequence[tf.Tensor], rate) -> None:
+        """A step of all matrices of one shape: a product each would cost more."""
+        shape = self._variables[group[0]].shape[-2:]
+        gradient = tf.concat([tf.reshape(each, [-1, *shape]) for each in gradients], 0)
+        change = (1 - self.momentum) * (gradient - _read(momentum))
+        tf.raw_ops.AssignAddVariableOp(resource=momentum.handle, value=change)
+        ahead = self.momentum * _read(momentum) + (1 - self.momentum) * gradient
+        # Nothing is known of a type that the batch lacks: what is left of its momentum would be
+        # blown up to a full step.
+        present = tf.reduce_any(gradient != 0, axis=[1, 2], keepdims=True)
+        # An orthogonal matrix has the root mean square 1 / sqrt(its longer side).
+        size = _MATRIX_STEP * max(shape) ** 0.5
+        steps = size * rate * orthogonal(tf.where(present, ahead, tf.zeros_like(ahead)))
+        variables = [self._variables[place] for place in group]
+        parts = tf.split(steps, [_count(variable) for variable in variables])
+        for variable, step in zip(variables, parts, strict=True):
+            tf.raw_ops.AssignSubVariableOp(
+                resource=variable.handle, value=tf.reshape(step, variable.shape)
+            )
+
+    def _follow(self, step) -> None:
         """The average goes after the weights."""
-        average = self.average[place]
         decay = tf.minimum(tf.constant(self._decay, tf.float64), (1 + step) / (10 + step))
-        behind = _read(average) - _read(self._variables[place])
-        tf.raw_ops.AssignSubVariableOp(
-            resource=average.handle, value=tf.cast(1 - decay, behind.dtype) * behind
-        )
+        share = tf.cast(1 - decay, self._variables[0].dtype)
+        for average, variable in zip(self.average, self._variables, strict=True):
+            tf.raw_ops.AssignSubVariableOp(
+                resource=average.handle, value=share * (_read(average) - _read(variable))
+            )
 
     @contextmanager
     def using(self, weights: Sequence[tf.Variable]) -> Iterator[None]:
@@ -199,8 +206,22 @@ class BestWeights(tf.Module):
         return True
 
 
-def _stack(matrices):
-    return tf.reshape(matrices, [-1, *matrices.shape[-2:]])
+def _groups_of_one_shape(variables: Sequence[tf.Variable]) -> list[list[int]]:
+    """Places of the matrices, those of one shape together."""
+    groups = defaultdict(list)
+    for place, variable in enumerate(variables):
+        if is_matrix(variable):
+            groups[tuple(variable.shape[-2:])].append(place)
+    return list(groups.values())
+
+
+def _count(variable: tf.Variable) -> int:
+    """Matrices in a variable (..., nin, nout)."""
+    return int(np.prod(variable.shape[:-2]))
+
+
+def _zeros(shape, dtype) -> tf.Variable:
+    return tf.Variable(tf.zeros(shape, dtype), trainable=False)
 
 
 def _read(variable: tf.Variable) -> tf.Tensor:

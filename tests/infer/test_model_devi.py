@@ -12,6 +12,7 @@ from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.infer.deviation import model_deviation
 from deepdensity_tf.main import main
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils import quadrature
 from deepdensity_tf.utils.quadrature import ball
 from tests.conftest import write_small_system
 from tests.data.test_layouts import make_mixed
@@ -46,11 +47,21 @@ def test_rule_of_the_ball():
     assert found == pytest.approx(4 * np.pi / 9 * 1.3**9 * 3 / 105, rel=1e-12)
 
 
-def test_definition(ensemble):
+@pytest.fixture
+def fine_rule(monkeypatch):
+    """More points in a ball: random models are rough."""
+    monkeypatch.setattr(quadrature, "_NRADIAL", 40)
+    monkeypatch.setattr(quadrature, "_DEGREE", 35)
+    ball.cache_clear()
+    yield
+    ball.cache_clear()
+
+
+def test_definition(ensemble, fine_rule):
     """The same integrals on a fine grid."""
     models = [DeepDensity(file) for file in ensemble]
     found = model_deviation(models, ATOMS, 1.2)
-    step = 0.06
+    step = 0.04
     axis = np.arange(-1.2, 1.2 + step, step)
     points = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)
     points = points[np.linalg.norm(points, axis=1) < 1.2]
@@ -62,8 +73,8 @@ def test_definition(ensemble):
         ]
         spreads.append(np.std(density, axis=0).sum())
         sums.append(np.abs(np.mean(density, axis=0)).sum())
-    np.testing.assert_allclose(found.atoms, 100 * np.divide(spreads, sums), rtol=0.02)
-    assert found.total == pytest.approx(100 * sum(spreads) / sum(sums), rel=0.02)
+    np.testing.assert_allclose(found.atoms, 100 * np.divide(spreads, sums), rtol=0.005)
+    assert found.total == pytest.approx(100 * sum(spreads) / sum(sums), rel=0.005)
     assert found.atoms.min() > 0.01 and found.largest > 0
 
 
