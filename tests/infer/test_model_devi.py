@@ -11,8 +11,8 @@ from ase import Atoms
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.infer.deviation import model_deviation
 from deepdensity_tf.main import main
-from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils import quadrature
+from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.quadrature import ball
 from tests.conftest import write_small_system
 from tests.data.test_layouts import make_mixed
