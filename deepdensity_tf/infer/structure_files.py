@@ -106,7 +106,13 @@ def _whole_frames(stream: EndingText, frames: list[Atoms], chosen: range) -> lis
 
 
 def _expect_end(path: str, stream: EndingText) -> None:
-    """What follows the last frame is blank: ASE ends at the first blank line between frames."""
+    """No frame stands behind a blank line: ASE ends at the first one between frames.
+
+    Frames that were not chosen may follow the last that was.
+    """
+    while (line := stream.readline()).strip():
+        for _ in range(int(line) + 1):
+            stream.readline()
     while line := stream.readline():
         if line.strip():
             raise InputError(
