@@ -20,6 +20,8 @@ class TestEquivariantExpansion(PlugInTests):
 
 class TestEquivariantPair(PlugInTests):
     sections = {"fitting_net": PAIR}
+    # Both parts have it in other pairings; a training takes longer than all else here.
+    test_restart_gives_the_weights_of_one_run = None
 
 
 class TestSeE2APair(PlugInTests):
