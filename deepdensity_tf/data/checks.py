@@ -9,6 +9,7 @@ import numpy as np
 
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.formats.examine import (
+    FLAT,
     examine_bonds,
     examine_cell,
     examine_distances,
@@ -26,7 +27,6 @@ from deepdensity_tf.utils.errors import InputError
 if TYPE_CHECKING:
     from ase import Atoms
 
-_FLAT = 1e-9  # Å^3
 # Weights estimate means, so their sum is 1 but for the noise of the draw.
 _LEAST_WEIGHT, _MOST_WEIGHT = 0.5, 2.0
 
@@ -46,8 +46,8 @@ def check_frame(frame: Frame, force: bool = False) -> None:
     report(examine_lengths(frame.coord, frame.box), frame.label)
     if frame.grid_shape is not None or frame.pbc:
         volume = float(np.linalg.det(frame.box))
-        if volume <= _FLAT:
-            kind = "left-handed" if volume < -_FLAT else "of no volume"
+        if volume <= FLAT:
+            kind = "left-handed" if volume < -FLAT else "of no volume"
             raise InputError(
                 f"{frame.label}: box is {kind} ({volume:.6g} Å^3), "
                 "expected a right-handed cell in Å"
@@ -116,8 +116,8 @@ def estimate_means(weight: np.ndarray) -> bool:
 def _check_weights(frame: Frame) -> None:
     if frame.weight is None:
         return
-    total = float(np.sum(frame.weight, dtype=np.float64))
     if not estimate_means(frame.weight):
+        total = float(np.sum(frame.weight, dtype=np.float64))
         raise InputError(
             f"{frame.label}: weight sums to {total:.4g} (least {np.min(frame.weight):.3g}), "
             "expected weights of 0 or more with a sum near 1, so that sums are means over the frame"

@@ -11,7 +11,7 @@ import numpy as np
 
 from deepdensity_tf.data.checks import check_frame, examine_frame
 from deepdensity_tf.data.frame import Frame
-from deepdensity_tf.data.index import read_side_files, settled, write_side_file
+from deepdensity_tf.data.index import files_settled, read_side_files, write_side_file
 from deepdensity_tf.data.layout import SystemFiles
 from deepdensity_tf.formats.examine import closest_pair
 
@@ -45,10 +45,7 @@ def keep_faults(
     Not of files that were changed just before `start` (ns), when it was begun to look at them: they
     may have changed again, unseen.
     """
-    times = (
-        t for s in systems for p in s.sets for a in p.arrays.values() for t in a.file.state[1:]
-    )
-    if not settled(times, start):
+    if not files_settled(systems, start):
         return None
     content = {
         "version": _VERSION,

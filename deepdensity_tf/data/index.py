@@ -31,6 +31,8 @@ _MANY = 200
 # A file may change again without new times within these (ns): clocks of files tick, on some file
 # systems (FAT, old NFS) by whole seconds.
 _TICK, _COARSE_TICK, _SECOND = 50_000_000, 2_000_000_000, 1_000_000_000
+# After it (s), what was written before has settled.
+SETTLE = 1.2e-9 * _TICK
 
 
 def indexed_layouts(path: str | Path) -> list[SystemFiles]:
@@ -64,6 +66,11 @@ def settled(times: Iterable[int], now: int) -> bool:
     """Whether a change after `now` would show in the times of change known by then (ns)."""
     newest = max(times, default=0)
     return newest + (_TICK if newest % _SECOND else _COARSE_TICK) <= now
+
+
+def files_settled(systems: Iterable[SystemFiles], now: int) -> bool:
+    """Whether changes after `now` (ns) would show in the times known of all files of arrays."""
+    return settled((t for array in _arrays(systems) for t in array.file.state[1:]), now)
 
 
 def side_files(root: str, name: str) -> list[Path]:
@@ -120,9 +127,8 @@ def _write(root: str, found: list[SystemFiles], walked: list[str], start: int) -
         key: {_relative(path, base): file_state(os.stat(path)) for path in paths}
         for key, paths in (("folders", sorted(folders)), ("texts", texts))
     }
-    of_arrays = (array.file.state for array in _arrays(found))
     times = (t for s in (*states["folders"].values(), *states["texts"].values()) for t in s[1:])
-    if not (settled(times, start) and settled((t for s in of_arrays for t in s[1:]), start)):
+    if not (settled(times, start) and files_settled(found, start)):
         log.debug("%s: changed a moment ago, not indexed", root)
         return
     content = {

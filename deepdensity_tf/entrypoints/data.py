@@ -19,8 +19,6 @@ log = logging.getLogger(__name__)
 
 # Compositions, odd and faulty frames printed; --json has all.
 _SHOWN = 20
-# What was written just before may still change without a new time: only later is the result kept.
-_SETTLE = 0.06
 
 
 def add_parser(subparsers) -> None:
@@ -57,12 +55,14 @@ def add_parser(subparsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
     from deepdensity_tf.data.examination import keep_faults, summarise
+    from deepdensity_tf.data.index import SETTLE
     from deepdensity_tf.data.system import find_systems
     from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.mpi import start_world
 
     world = start_world()
-    time.sleep(_SETTLE)
+    # What was written just before may change without a new time: its result would not be kept.
+    time.sleep(SETTLE)
     start = time.time_ns()
     found = world.from_first(lambda: [find_systems(path) for path in args.paths])
     if args.rcut:

@@ -19,7 +19,7 @@ _FARTHEST = 1e6  # Å
 _SHORT_BOND = 0.65
 # Bohr taken as Å makes 1.9 of it; metals have up to 1.25, atoms that are apart anything.
 _LONG_BOND, _LONGEST_BOND = 1.55, 2.3
-_FLAT = 1e-9  # Å^3
+FLAT = 1e-9  # Å^3, a cell of no volume
 _LEAST_VOLUME = 1.0  # Å^3 an atom; hydrogen at 500 GPa has 1.4
 
 
@@ -151,7 +151,7 @@ def _examine_vectors(atoms: Atoms) -> list[Finding]:
                 "with vacuum, or no periodicity: --nopbc)",
             )
         ]
-    if atoms.cell.volume < _FLAT:
+    if atoms.cell.volume < FLAT:
         return [Finding("final", "the cell has no volume, expected three independent vectors")]
     return []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from deepdensity_tf.formats.base import BOHR
-from deepdensity_tf.formats.examine import examine_atoms, examine_bonds, examine_usable
+from deepdensity_tf.formats.examine import FLAT, examine_atoms, examine_bonds, examine_usable
 from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.findings import Finding, report
 from deepdensity_tf.formats.windows import as_cell, from_whole
@@ -23,7 +23,6 @@ _CANCELLED = 0.02  # |integral of rho| over the integral of |rho|: signs cancel
 _NEGATIVE = 0.05, 0.25  # negative part over the whole: odd, impossible
 _PEAK = 0.25  # electrons that one point of the grid stands for: a core, badly resolved
 _COARSE = 1.0  # Å between points: no density is known there
-_FLAT = 1e-9  # Å^3
 _MOST_SPIN = 1.05
 _LEAST_AROUND = 0.2  # of the mean: density of electrides and of bare cores alone is elsewhere
 _PER_BOHR3 = BOHR**-3
@@ -66,7 +65,7 @@ def _examine_numbers(volume: GridField) -> list[Finding]:
     for name, array in (("density", volume.density), ("spin_density", volume.spin_density)):
         if array is not None and not np.isfinite(np.sum(array, dtype=np.float64)):
             return [Finding("final", f"{name} holds NaN or infinity")]
-    if not abs(np.linalg.det(volume.atoms.cell.array)) > _FLAT:
+    if not abs(np.linalg.det(volume.atoms.cell.array)) > FLAT:
         return [Finding("final", "box is of no volume, expected three independent vectors in Å")]
     return []
 
@@ -230,14 +229,15 @@ def examine_place(atoms: Atoms, density: np.ndarray) -> list[Finding]:
     density : ndarray
         (nx, ny, nz).
     """
-    if min(density.shape) < 4 or not density.mean() > 0:
+    mean = density.mean()
+    if min(density.shape) < 4 or not mean > 0:
         return []
-    around = _around(atoms, density) / density.mean()
+    around = _around(atoms, density) / mean
     others = {
         "its first index runs fastest": density.ravel().reshape(density.shape, order="F"),
         "its indices are reversed": density.T,
     }
-    found = {order: _around(atoms, other) / density.mean() for order, other in others.items()}
+    found = {order: _around(atoms, other) / mean for order, other in others.items()}
     best = max(found, key=lambda order: found[order])
     if found[best] > max(2 * around, 1.0):
         text = f"the density is larger around the atoms if {best}: is it in Fortran's order?"

@@ -45,12 +45,18 @@ def occupancy_errors(
     InputError
         Occupancies of another code or other channels than the model's.
     """
-    places = [(entry, index) for entry in chosen for index in entry.indices]
+    world = world or World()
+    labelled = world.from_first(lambda: [_has_occupancies(model, entry) for entry in chosen])
+    places = [
+        (entry, index)
+        for entry, has in zip(chosen, labelled, strict=True)
+        if has
+        for index in entry.indices
+    ]
 
     def compare(place: tuple[Chosen, int]) -> _Pair | None:
         return _pair(model, *place)
 
-    world = world or World()
     found = world.spread(compare, places, len(places), "testing occupancies")
     pairs = [pair for pair in found if pair is not None]
     result, wrong, spread = {}, np.zeros(2), 0.0
@@ -68,12 +74,16 @@ def occupancy_errors(
     return result
 
 
+def _has_occupancies(model: DeepDensity, entry: Chosen) -> bool:
+    """Whether a system has occupancies; they must be of the model's channels."""
+    channels = read_channels(entry.system.files)
+    if channels is not None:
+        model.augmentation.joined(channels, str(entry.system.path))
+    return channels is not None
+
+
 def _pair(model: DeepDensity, entry: Chosen, index: int) -> _Pair | None:
     """Types, occupancies of the model and of the reference; None where there is none."""
-    channels = read_channels(entry.system.files)
-    if channels is None:
-        return None
-    model.augmentation.joined(channels, str(entry.system.path))
     frame = entry.system.frame(index)
     reference = frame_occupancies(frame, model.augmentation, model.type_map)
     if reference is None:

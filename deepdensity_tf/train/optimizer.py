@@ -48,21 +48,14 @@ class AveragedMuon(tf.Module):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._groups = _groups_of_one_shape(self._variables)
-        grouped = {place for group in self._groups for place in group}
-        self._single = [place for place in range(len(variables)) if place not in grouped]
-        self.first = [
-            _zeros(variables[place].shape, variables[place].dtype) for place in self._single
-        ]
-        self.second = [
-            _zeros(variables[place].shape, variables[place].dtype) for place in self._single
-        ]
-        self.momenta = [
-            _zeros(
-                [sum(_count(variables[p]) for p in group), *variables[group[0]].shape[-2:]],
-                variables[group[0]].dtype,
-            )
-            for group in self._groups
-        ]
+        self._single = [place for place, v in enumerate(variables) if not is_matrix(v)]
+        self.first = [_zeros(variables[place], variables[place].shape) for place in self._single]
+        self.second = [_zeros(variables[place], variables[place].shape) for place in self._single]
+        self.momenta = []
+        for group in self._groups:
+            count = sum(_count(variables[place]) for place in group)
+            one = variables[group[0]]
+            self.momenta.append(_zeros(one, [count, *one.shape[-2:]]))
         self.average = [tf.Variable(v, trainable=False) for v in variables]
 
     def apply(self, gradients: Sequence[tf.Tensor | None], rate, usable) -> tf.Tensor:
@@ -220,8 +213,8 @@ def _count(variable: tf.Variable) -> int:
     return int(np.prod(variable.shape[:-2]))
 
 
-def _zeros(shape, dtype) -> tf.Variable:
-    return tf.Variable(tf.zeros(shape, dtype), trainable=False)
+def _zeros(like: tf.Variable, shape) -> tf.Variable:
+    return tf.Variable(tf.zeros(shape, like.dtype), trainable=False)
 
 
 def _read(variable: tf.Variable) -> tf.Tensor:

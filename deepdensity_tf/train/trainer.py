@@ -131,8 +131,9 @@ class Trainer:
         """The baseline of a model that was trained elsewhere; occupancies that are new to it."""
         model = self._state.model
         model.seen.assign(model.seen + self._seen())
-        shift_baseline(model, *self._sample())
-        fit_occupancies(model, *self._sample())
+        sample = self._sample()
+        shift_baseline(model, *sample)
+        fit_occupancies(model, *sample)
 
     def _seen(self) -> np.ndarray:
         """(ntypes, 2) atoms and frames of each element in the data."""

@@ -13,21 +13,10 @@ from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.formats import read_density, write_volumetric
 from deepdensity_tf.infer.structures import read_structure, read_structures
 from deepdensity_tf.utils.errors import InputError
+from tests.fuzz.readers import DUMP
 
 COUNTS = ["9", "1000000000000", "9" * 400, "9" * 5000]
 ATOMS = Atoms("OH", [[1.0, 1, 1], [1.9, 1, 1]], cell=[3.0, 4, 5], pbc=True)
-DUMP = """ITEM: TIMESTEP
-0
-ITEM: NUMBER OF ATOMS
-2
-ITEM: BOX BOUNDS pp pp pp
-0 9
-0 9
-0 9
-ITEM: ATOMS id element x y z
-1 C 0 0 0
-2 H 0 0 1.1
-"""
 DATA = """made here
 
 2 atoms

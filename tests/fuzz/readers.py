@@ -41,7 +41,7 @@ _STRUCTURES: dict[str, dict] = {
     "XDATCAR": {"format": "vasp-xdatcar"},
     "scf.in": {"format": "espresso-in", "pseudopotentials": {"C": "C.UPF", "H": "H.UPF"}},
 }
-_DUMP = """ITEM: TIMESTEP
+DUMP = """ITEM: TIMESTEP
 0
 ITEM: NUMBER OF ATOMS
 2
@@ -132,7 +132,7 @@ def make_seeds(folder: Path) -> None:
     (folder / "input.yaml").write_text(yaml.safe_dump(data))
     for name, options in _STRUCTURES.items():
         ase.io.write(folder / name, ase.io.read(folder / "crystal.vasp"), **options)
-    (folder / "md.dump").write_text(_DUMP)
+    (folder / "md.dump").write_text(DUMP)
     volume = read_density(folder / "rho.cube")[0]
     write_volumetric(folder / "rho.xsf", volume.atoms, volume.density)
     part = folder / "data/set.000"
