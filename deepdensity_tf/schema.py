@@ -431,6 +431,15 @@ def _training() -> Argument:
                 **NOT_NEGATIVE,
             ),
             Argument(
+                "weight_decay",
+                float,
+                optional=True,
+                default=0.2,
+                doc="Share of the matrices that a step of learning rate 1 would take from them: "
+                "what the data do not ask for is forgotten. 0: nothing.",
+                **NOT_NEGATIVE,
+            ),
+            Argument(
                 "save_best",
                 bool,
                 optional=True,

@@ -28,13 +28,16 @@ from systems import ABLATIONS, STUDY_MODEL, SYSTEMS, Test
 from deepdensity_tf import DeepDensity
 from deepdensity_tf.analysis.electrostatics import hartree_energy
 from deepdensity_tf.analysis.moments import dipole
-from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.formats import Grid
-from deepdensity_tf.infer.frames import predict_frame
+from deepdensity_tf.infer.frames import choose_frames, predict_frame
 
 HERE = Path(__file__).resolve().parent
 # Valence electrons of the pseudopotentials.
-CORE_CHARGES = {"H": 1, "C": 4, "O": 6, "Al": 3}
+CORE_CHARGES = {
+    **{"H": 1, "B": 3, "C": 4, "N": 5, "O": 6, "F": 7},
+    **{"Mg": 2, "Al": 3, "Si": 4, "As": 5},
+}
+_ERRORS = ("nframes", "nmae", "nmae_median", "nmae_worst", "rmse", "max_error")
 CURVE_FRAMES = (1, 2, 4, 8, 16, 32)
 CURVE_POINTS = (100, 500, 2000, 8000)
 SHORT_SECONDS = 30
@@ -111,10 +114,7 @@ def save(name: str, result: dict) -> None:
 
 def train_and_test(name: str, config: dict, tests: list[Test], args: argparse.Namespace) -> dict:
     """Figures of one training."""
-    work = args.work / name
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    os.symlink(args.data.resolve(), work / "data")
+    work = fresh_folder(args, name)
     (work / "input.json").write_text(json.dumps(config, indent=4))
     start = time.time()
     dd_tf(work, "train", "input.json")
@@ -130,6 +130,15 @@ def train_and_test(name: str, config: dict, tests: list[Test], args: argparse.Na
         "lcurve": {key: curve[key].tolist() for key in ("time", "nmae_val", "nmae_trn")},
         "tests": [figures(work, test, model, args.data) for test in tests],
     }
+
+
+def fresh_folder(args: argparse.Namespace, name: str) -> Path:
+    """A scratch folder with nothing but a link to the data."""
+    work = args.work / name
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    os.symlink(args.data.resolve(), work / "data")
+    return work
 
 
 def trained_frames(work: Path) -> int:
@@ -150,22 +159,18 @@ def figures(work: Path, test: Test, model: DeepDensity, data: Path) -> dict:
     arguments = ("-m", "frozen_model.pb", "-s", f"data/{test.path}", "--frames", test.frames)
     dd_tf(work, "test", *arguments, "--json", "errors.json")
     errors = json.loads((work / "errors.json").read_text())["all"]
-    system = DensitySystem(data / test.path, model.type_map)
-    frames = [system.frame(i) for i in range(system.nframes)[_slice(test.frames)]]
+    chosen = choose_frames([str(data / test.path)], model.type_map, test.frames)
+    frames = [each.system.frame(index) for each in chosen for index in each.indices]
     return {
         "label": test.label,
         "asked": test.asked,
-        **{key: errors[key] for key in ("nframes", "nmae", "rmse", "max_error", "nmae_worst")},
+        **{key: errors[key] for key in _ERRORS},
         "electrons_error": errors.get("electrons_mae"),
         "electrons": frames[0].electrons,
         "constant_nmae": float(np.mean([constant_nmae(frame.density) for frame in frames])),
         **derived_errors(model, frames),
         **spin_error(model, frames),
     }
-
-
-def _slice(text: str) -> slice:
-    return slice(*[int(part) if part else None for part in text.split(":")])
 
 
 def constant_nmae(density: np.ndarray) -> float:

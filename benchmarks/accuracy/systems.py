@@ -28,9 +28,11 @@ class Test:
 
 
 SYSTEMS: dict[str, list[Test]] = {
+    "organics": [Test("24 molecules never seen", "organics/validation", ":", 0.40)],
+    "crystals": [Test("14 compositions never seen", "crystals/validation", ":", 0.90)],
     "ethane": [
-        Test("ethane, unseen frames", "ethane", "32:", 0.5),
-        Test("propane, never seen", "propane", ":", 3.0),
+        Test("ethane, unseen frames", "ethane", "32:", 0.10),
+        Test("propane, never seen", "propane", ":", 0.9),
     ],
     "ethane_water": [
         Test("ethane, unseen frames", "ethane", "32:", 0.7),
@@ -39,16 +41,16 @@ SYSTEMS: dict[str, list[Test]] = {
     # 4-atom cells alone: of all seven shapes, a part of them strained; without strain; the cube.
     **{
         name: [
-            Test("4 atoms, unseen frames", "al4", "48:", 0.25),
-            Test("32 atoms", "al32", ":", 0.5),
-            Test("64 atoms", "al64", ":", 0.5),
+            Test("4 atoms, unseen frames", "al4", "48:", 0.10),
+            Test("32 atoms", "al32", ":", 0.35),
+            Test("64 atoms", "al64", ":", 0.45),
         ]
         for name in ("aluminium", "aluminium_shapes", "aluminium_cube")
     },
     "water": [
-        Test("8 molecules, unseen frames", "w8", "24:", 0.7),
-        Test("32 molecules", "w32", ":", 1.4),
-        Test("64 molecules", "w64", ":", 1.4),
+        Test("8 molecules, unseen frames", "w8", "24:", 0.35),
+        Test("32 molecules", "w32", ":", 0.35),
+        Test("64 molecules", "w64", ":", 0.35),
     ],
     "spin": [Test("CH3, unseen frames", "ch3", "32:")],
 }

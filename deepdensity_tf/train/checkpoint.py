@@ -45,7 +45,10 @@ class TrainingState:
         self.model = DensityModel(config["model"], config["training"]["seed"])
         run = config["training"]
         self.optimizer = AveragedMuon(
-            self.model.trainable_variables, run["ema_decay"], run["gradient_max_norm"]
+            self.model.trainable_variables,
+            run["ema_decay"],
+            run["gradient_max_norm"],
+            run["weight_decay"],
         )
         self.best = BestWeights(self.optimizer.average)
         self.window = window_variable(bool(config["model"]["augmentation"]))

@@ -21,8 +21,9 @@ class AveragedMuon(tf.Module):
 
     A matrix is moved along its momentum with all singular values made one (Muon: Jordan et al.
     2024; scaled as in Liu et al., arXiv:2502.16982), so that directions in which the gradient is
-    small are learned as fast as the others. Biases and vectors of types are moved by Adam (Kingma
-    and Ba, arXiv:1412.6980).
+    small are learned as fast as the others, and decays by itself (decoupled, Loshchilov and
+    Hutter, arXiv:1711.05101), so that what the data do not ask for is forgotten. Biases and vectors
+    of types are moved by Adam (Kingma and Ba, arXiv:1412.6980).
 
     The average removes the noise of the last steps; it is what is validated and frozen. Its decay
     grows with the step, min(decay, (1 + step) / (10 + step)), so that the start is forgotten.
@@ -35,16 +36,25 @@ class AveragedMuon(tf.Module):
         Decay of the average.
     max_norm : float
         Gradients whose norm, taken over all variables, is larger are scaled to it; 0: none.
+    weight_decay : float
+        Share of a matrix that a step takes from it, in units of the learning rate.
     """
 
     momentum = 0.95
     beta1, beta2, epsilon = 0.9, 0.995, 1e-8
 
-    def __init__(self, variables: Sequence[tf.Variable], ema_decay: float, max_norm: float):
+    def __init__(
+        self,
+        variables: Sequence[tf.Variable],
+        ema_decay: float,
+        max_norm: float,
+        weight_decay: float,
+    ):
         super().__init__()
         self._variables = list(variables)
         self._decay = ema_decay
         self._max_norm = max_norm
+        self._weight_decay = weight_decay
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._groups = _groups_of_one_shape(self._variables)
@@ -69,9 +79,8 @@ class AveragedMuon(tf.Module):
         tf.Tensor
             Whether the weights were changed, scalar bool.
         """
-        places = [place for place, gradient in enumerate(gradients) if gradient is not None]
         # One number tells whether all are finite; it costs less than a look at the weights.
-        norm = tf.sqrt(2 * sum(tf.cast(tf.nn.l2_loss(gradients[p]), tf.float64) for p in places))
+        norm = tf.cast(tf.linalg.global_norm(gradients), tf.float64)
         usable = tf.logical_and(usable, tf.math.is_finite(norm))
         step, skipped = self._count(usable)
 
@@ -124,18 +133,21 @@ class AveragedMuon(tf.Module):
 
     def _muon(self, momentum, group: Sequence[int], gradients: Sequence[tf.Tensor], rate) -> None:
         """A step of all matrices of one shape: a product each would cost more."""
-        shape = self._variables[group[0]].shape[-2:]
-        gradient = tf.concat([tf.reshape(each, [-1, *shape]) for each in gradients], 0)
+        variables = [self._variables[place] for place in group]
+        shape = variables[0].shape[-2:]
+        gradient = _joined(gradients, shape)
         change = (1 - self.momentum) * (gradient - _read(momentum))
         tf.raw_ops.AssignAddVariableOp(resource=momentum.handle, value=change)
         ahead = self.momentum * _read(momentum) + (1 - self.momentum) * gradient
         # Nothing is known of a type that the batch lacks: what is left of its momentum would be
-        # blown up to a full step.
+        # blown up to a full step, and what it learned would decay.
         present = tf.reduce_any(gradient != 0, axis=[1, 2], keepdims=True)
         # An orthogonal matrix has the root mean square 1 / sqrt(its longer side).
         size = _MATRIX_STEP * max(shape) ** 0.5
         steps = size * rate * orthogonal(tf.where(present, ahead, tf.zeros_like(ahead)))
-        variables = [self._variables[place] for place in group]
+        if self._weight_decay:
+            shrink = tf.cast(present, rate.dtype) * (self._weight_decay * rate)
+            steps += shrink * _joined([_read(variable) for variable in variables], shape)
         parts = tf.split(steps, [_count(variable) for variable in variables])
         for variable, step in zip(variables, parts, strict=True):
             tf.raw_ops.AssignSubVariableOp(
@@ -206,6 +218,11 @@ def _groups_of_one_shape(variables: Sequence[tf.Variable]) -> list[list[int]]:
         if is_matrix(variable):
             groups[tuple(variable.shape[-2:])].append(place)
     return list(groups.values())
+
+
+def _joined(matrices: Sequence[tf.Tensor], shape) -> tf.Tensor:
+    """Stacks of matrices of one shape as one stack."""
+    return tf.concat([tf.reshape(each, [-1, *shape]) for each in matrices], 0)
 
 
 def _count(variable: tf.Variable) -> int:

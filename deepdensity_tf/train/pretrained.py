@@ -114,7 +114,11 @@ class Pretrained:
         rate = data.get("learning_rate", {})
         if isinstance(rate, dict):
             rate = {**FINETUNE_RATE, **rate}
-        return {**data, "model": model, "learning_rate": rate}
+        run = data.get("training", {})
+        if isinstance(run, dict):
+            # What it knows and the few frames do not ask for is not to be forgotten.
+            run = {"weight_decay": 0.0, **run}
+        return {**data, "model": model, "learning_rate": rate, "training": run}
 
     def _electrons(self, type_map: list[str]) -> list[float]:
         known = dict(zip(self.model["type_map"], self.model["electrons"], strict=True))

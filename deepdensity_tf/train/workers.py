@@ -109,6 +109,8 @@ def _sum_over_workers(strategy: tf.distribute.Strategy, values):
 def average_over_workers(values: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
     """Mean of each tensor over the workers; inside of a step that the strategy runs."""
     context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return values
     # Arguments of a function have no device, which the reduction asks for: hence the identity.
     present = [tf.identity(value) for value in values if value is not None]
     means = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, present))

@@ -45,7 +45,7 @@ class Initializer:
 
 
 class Dense(tf.Module):
-    """x W + b for x (..., nin)."""
+    """x W + b for x (n, nin)."""
 
     def __init__(self, init: Initializer, nin: int, nout: int, scale: float = 1.0):
         super().__init__()
@@ -53,7 +53,7 @@ class Dense(tf.Module):
         self.bias = init.variable(np.zeros(nout), "bias")
 
     def __call__(self, x):
-        return tf.tensordot(x, self.weight, 1) + self.bias
+        return tf.nn.bias_add(tf.matmul(x, self.weight), self.bias)
 
 
 class MLP(tf.Module):
@@ -119,17 +119,14 @@ def per_lm(values, lmax: int):
 def norms_per_l(features, lmax: int):
     """Squared norms of equivariant features (nlm, n, m) for each l: (lmax + 1, n, m)."""
     membership = np.repeat(np.eye(lmax + 1), degeneracy(lmax), axis=1)
-    return _of_first_axis(tf.constant(membership, features.dtype), features**2)
+    return _of_first_axis(tf.constant(membership, features.dtype), tf.square(features))
 
 
 def _of_first_axis(matrix, features):
     """A matrix (a, nlm) applied to features (nlm, n, m): (a, n, m)."""
-    shape = tf.shape(features)
-    product = tf.matmul(matrix, tf.reshape(features, [shape[0], -1]))
-    return tf.ensure_shape(
-        tf.reshape(product, [matrix.shape[0], shape[1], shape[2]]),
-        [matrix.shape[0], None, features.shape[2]],
-    )
+    nout, nin = matrix.shape
+    product = tf.matmul(matrix, tf.reshape(features, [nin, -1]))
+    return tf.reshape(product, [nout, -1, features.shape[2]])
 
 
 def degeneracy(lmax: int) -> np.ndarray:

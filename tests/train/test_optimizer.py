@@ -11,9 +11,9 @@ from tests.ops.test_orthogonal import newton_schulz
 START = [np.array([1.0, -2.0]), np.array([[0.5, 2.0, 1.0], [0.0, -1.0, 3.0]])]
 
 
-def make(max_norm=0.0):
+def make(max_norm=0.0, weight_decay=0.0):
     variables = [tf.Variable(value) for value in START]
-    return variables, AveragedMuon(variables, 0.9, max_norm)
+    return variables, AveragedMuon(variables, 0.9, max_norm, weight_decay)
 
 
 def split(gradient):
@@ -21,7 +21,7 @@ def split(gradient):
     return gradient[:2], gradient[2:].reshape(2, 3)
 
 
-def reference(gradients, rate):
+def reference(gradients, rate, weight_decay=0.0):
     """Weights after steps with the given gradients, each those of all variables in one array."""
     (vector, matrix), first, second, momentum = START, 0.0, 0.0, 0.0
     for step, gradient in enumerate(gradients, 1):
@@ -32,6 +32,7 @@ def reference(gradients, rate):
         vector = vector - rate * scale * first / (np.sqrt(second) + 1e-8)
         momentum = 0.95 * momentum + 0.05 * of_matrix
         ahead = 0.95 * momentum + 0.05 * of_matrix
+        matrix = (1 - rate * weight_decay) * matrix
         matrix = matrix - 0.4 * np.sqrt(3) * rate * newton_schulz(ahead)
     return np.concatenate([vector, np.ravel(matrix)])
 
@@ -64,6 +65,13 @@ def test_norm_of_all_variables_is_clipped(max_norm):
     np.testing.assert_allclose(flat(variables), reference(GRADIENTS * factors, 0.1), rtol=1e-9)
 
 
+def test_matrices_decay_and_vectors_do_not():
+    variables, optimizer = make(weight_decay=0.3)
+    for gradient in GRADIENTS:
+        apply(optimizer, gradient)
+    np.testing.assert_allclose(flat(variables), reference(GRADIENTS, 0.1, 0.3), rtol=1e-9)
+
+
 @pytest.mark.parametrize("gradient", [[np.nan] + [0] * 7, [0] * 7 + [np.inf], [1] * 8])
 def test_unusable_steps_leave_no_trace(gradient):
     """The steps after one are those without it, and it is counted."""
@@ -79,7 +87,7 @@ def test_unusable_steps_leave_no_trace(gradient):
 def test_nothing_is_learned_of_types_that_a_batch_lacks():
     """Not even from what is left of their momentum, which is made a full step for the others."""
     variable = tf.Variable(np.ones((2, 3, 3)))
-    optimizer = AveragedMuon([variable], 0.9, 0.0)
+    optimizer = AveragedMuon([variable], 0.9, 0.0, 0.5)
     rate = tf.constant(0.1, tf.float64)
     optimizer.apply([tf.constant(np.ones((2, 3, 3)))], rate, True)
     before = variable.numpy()
@@ -94,10 +102,10 @@ def test_matrices_of_one_shape_move_as_if_alone():
     starts, gradients = rng.normal(size=(2, 3, 4, 2)), rng.normal(size=(2, 3, 4, 2))
     together = [tf.Variable(start) for start in starts]
     rate = tf.constant(0.1, tf.float64)
-    AveragedMuon(together, 0.9, 0.0).apply([tf.constant(g) for g in gradients], rate, True)
+    AveragedMuon(together, 0.9, 0.0, 0.1).apply([tf.constant(g) for g in gradients], rate, True)
     for variable, start, gradient in zip(together, starts, gradients, strict=True):
         alone = tf.Variable(start)
-        AveragedMuon([alone], 0.9, 0.0).apply([tf.constant(gradient)], rate, True)
+        AveragedMuon([alone], 0.9, 0.0, 0.1).apply([tf.constant(gradient)], rate, True)
         np.testing.assert_allclose(variable, alone, rtol=1e-12)
 
 

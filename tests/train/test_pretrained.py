@@ -96,7 +96,7 @@ def test_another_model_is_refused(frozen_model, small_input, tmp_path):
 def test_section_model_of_fine_tuning(frozen_model, make_frozen, caplog):
     pretrained = load_pretrained(str(frozen_model))
     assert pretrained.complete({"training": {}}) == {
-        "training": {},
+        "training": {"weight_decay": 0.0},
         "model": pretrained.model,
         "learning_rate": FINETUNE_RATE,
     }
@@ -105,6 +105,7 @@ def test_section_model_of_fine_tuning(frozen_model, make_frozen, caplog):
     found = pretrained.complete(given)
     assert found["model"] == {**pretrained.model, "type_map": ["O"]}
     assert found["learning_rate"] == {**FINETUNE_RATE, "start_lr": 0.01}
+    assert found["training"] == {"weight_decay": 0.0}
     assert "model.nspline: as in" in caplog.text
     conserving = load_pretrained(str(make_frozen(electrons=[4.0, 1.0])))
     assert conserving.complete({"model": {"type_map": ["H", "C"]}})["model"]["electrons"] == [1, 4]
