@@ -3,9 +3,8 @@
     python benchmarks/accuracy/finetune.py --data DATA
 
 The model `organic` (gth-qzv3p) learns ethane and the water molecule (gth-tzv2p) from 1, 2, 4 and 8
-frames; a fresh model of the same type map gets the same frames and the same time. Each training
-has one thread. Figures go to results/finetune.json, where those that are there already stay, and
-results/finetune.png.
+frames; a fresh model of the same type map gets the same frames and the same time. Figures go to
+results/finetune.json, where those that are there already stay, and results/finetune.png.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 from pathlib import Path
 
 import matplotlib
@@ -36,8 +34,6 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of the reference systems")
     parser.add_argument("--work", type=Path, default=HERE / "run", help="scratch folder")
     args = parser.parse_args()
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        os.environ[name] = "1"
     rows = json.loads(FILE.read_text()) if FILE.is_file() else []
     done = {(row["system"], row["frames"], row["start"]) for row in rows}
     for system, frames, start in itertools.product(SYSTEMS, FRAMES, STARTS):
