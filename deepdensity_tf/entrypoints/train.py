@@ -80,6 +80,13 @@ def run(args: argparse.Namespace) -> None:
         data = pretrained.complete(data)
     config = complete_input(data, args.input)
     _check_targets(config, args)
+    if config["training"]["trained"] != "all" and not (
+        pretrained or args.init_model or args.restart
+    ):
+        raise InputError(
+            f"{args.input}: training.trained is {config['training']['trained']}, expected a trained "
+            "model by --finetune or --init-model"
+        )
     if args.init_model:
         pretrained = load_pretrained(args.init_model)
         pretrained.join_channels(config["model"])
@@ -178,5 +185,11 @@ def _checksum_before(config: dict, folder: Path, source: str) -> str:
     if before["model"] != config["model"]:
         raise InputError(
             f"{source}: section model differs from that of {folder}; a restart needs the same model"
+        )
+    trained = [data["training"]["trained"] for data in (before, config)]
+    if trained[0] != trained[1]:
+        raise InputError(
+            f"{source}: training.trained is {trained[1]}, in {folder} it is {trained[0]}; a restart "
+            "trains the same weights"
         )
     return checksum

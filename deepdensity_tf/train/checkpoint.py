@@ -37,6 +37,11 @@ class TrainingState:
         The completed input.
     data_checksum : str
         What identifies the training data.
+
+    Attributes
+    ----------
+    trained : sequence of tf.Variable
+        The weights that `training.trained` names.
     """
 
     def __init__(self, config: dict, data_checksum: str = _UNKNOWN):
@@ -44,11 +49,10 @@ class TrainingState:
         self.data_checksum = data_checksum
         self.model = DensityModel(config["model"], config["training"]["seed"])
         run = config["training"]
+        head_alone = run["trained"] == "augmentation"
+        self.trained = (self.model.augmentation if head_alone else self.model).trainable_variables
         self.optimizer = AveragedMuon(
-            self.model.trainable_variables,
-            run["ema_decay"],
-            run["gradient_max_norm"],
-            run["weight_decay"],
+            self.trained, run["ema_decay"], run["gradient_max_norm"], run["weight_decay"]
         )
         self.best = BestWeights(self.optimizer.average)
         self.window = window_variable(bool(config["model"]["augmentation"]))
@@ -70,7 +74,7 @@ class TrainingState:
         """
         best = self.best.known and not last
         weights = self.best.weights if best else self.optimizer.average
-        for variable, weight in zip(self.model.trainable_variables, weights, strict=True):
+        for variable, weight in zip(self.trained, weights, strict=True):
             variable.assign(weight)
         return int(self.best.step.numpy()) if best else self.step
 

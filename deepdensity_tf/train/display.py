@@ -63,6 +63,8 @@ class Display:
         model = state.config["model"]
         self._errors = ["nmae", "charge"]
         self._errors += [name for key, name in _OPTIONAL.items() if model[key]]
+        # What the best weights are best at.
+        self._aim = "aug" if self._run["trained"] == "augmentation" else "nmae"
         self._window = Window(state.window, workers)
         self._curve = self._summaries = None
         if workers.chief:
@@ -114,7 +116,7 @@ class Display:
             text += f"  validation {errors['nmae']:7.3f} %"
             if self._run["save_best"]:
                 average = self._state.optimizer.average
-                self._state.best.consider(errors["nmae"], average, progress.step)
+                self._state.best.consider(errors[self._aim], average, progress.step)
         if self._curve is not None:
             values |= {"lr": rate, "time": progress.elapsed}
             self._curve.add(progress.step, values)
@@ -141,7 +143,7 @@ class Display:
         if self._validation is None or not self._run["save_best"]:
             best.forget()
         elif best.known:
-            best.error.assign(self._validate(best.weights)["nmae"])
+            best.error.assign(self._validate(best.weights)[self._aim])
 
 
 def _clock(seconds: float) -> str:

@@ -129,10 +129,10 @@ class Trainer:
 
     def adapt(self) -> None:
         """The baseline of a model that was trained elsewhere; occupancies that are new to it."""
-        model = self._state.model
-        model.seen.assign(model.seen + self._seen())
-        sample = self._sample()
-        shift_baseline(model, *sample)
+        model, sample = self._state.model, self._sample()
+        if self._run["trained"] == "all":  # else the density stays as it is
+            model.seen.assign(model.seen + self._seen())
+            shift_baseline(model, *sample)
         fit_occupancies(model, *sample)
 
     def _seen(self) -> np.ndarray:
@@ -292,7 +292,7 @@ class Trainer:
             predicted = self._densities(Batch.of(sample))
             density, electrons, occupancies = predicted
             loss = self._loss(self._loss.errors(density, sample, electrons, occupancies))
-        gradients = tape.gradient(loss, self._state.model.trainable_variables)
+        gradients = tape.gradient(loss, self._state.trained)
         # In one reduction: workers might begin two in different order and wait for each other.
         loss, *gradients = average_over_workers([loss, *gradients])
         used = self._state.optimizer.apply(

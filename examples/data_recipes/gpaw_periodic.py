@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.dft.kpoints import monkhorst_pack
 from gpaw import GPAW, PW, FermiDirac
 
 from deepdensity_tf.interfaces.gpaw import save_density
@@ -26,14 +27,15 @@ DISPLACEMENT = {
     "magnesia": (0.03, 0.12),
     "water": (0.02, 0.06),
     "aluminium": (0.03, 0.15),
-    "iron": (0.02, 0.08),
+    "iron": (0.02, 0.06),
 }
+# A frame takes 5 to 15 s of one core.
 SETTINGS = {
     "silicon": {"mode": PW(300), "kpts": (2, 2, 2)},
-    "magnesia": {"mode": PW(400), "kpts": (2, 2, 2)},
+    "magnesia": {"mode": PW(350), "kpts": (2, 2, 2)},
     "water": {"mode": PW(400), "xc": "PBE"},
-    "aluminium": {"mode": PW(300), "kpts": (4, 4, 4), "occupations": FermiDirac(0.1)},
-    "iron": {"mode": PW(350), "kpts": (4, 4, 4), "xc": "PBE", "occupations": FermiDirac(0.1)},
+    "aluminium": {"mode": PW(300), "kpts": (3, 3, 3), "occupations": FermiDirac(0.2)},
+    "iron": {"mode": PW(300), "kpts": (3, 3, 3), "xc": "PBE", "occupations": FermiDirac(0.4)},
 }
 STRAIN = 0.01  # of the crystals: standard deviation of a component
 WATER_BOX = 5.5  # Å
@@ -53,6 +55,9 @@ def main() -> None:
         help="of the cell along its first axis",
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--accuracy", type=float, default=1e-4, help="of the density, electrons per electron"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the frames")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -62,7 +67,7 @@ def main() -> None:
             continue
         atoms = structure(args.system, args.repeat, np.random.RandomState([args.seed, index]))
         start = time.perf_counter()
-        atoms.calc = calculator(args.system, args.repeat, convergence={"density": 1e-5})
+        atoms.calc = calculator(args.system, args.repeat, convergence={"density": args.accuracy})
         energy = atoms.get_potential_energy()
         save_density(atoms.calc, path)
         print(f"{path}: {energy:.6f} eV, {time.perf_counter() - start:.0f} s", flush=True)
@@ -99,9 +104,9 @@ def calculator(system: str, repeat: int = 1, **settings) -> GPAW:
     """GPAW with the settings of the system; the k points of a repeated cell are the same ones."""
     settings = {**SETTINGS[system], "txt": None, "symmetry": {"point_group": False}, **settings}
     if "kpts" in settings:
-        first, *others = settings["kpts"]
-        # Meshes that hold Gamma: those of the cell and of the repeated cell agree.
-        settings["kpts"] = {"size": (first // repeat, *others), "gamma": True}
+        mesh = monkhorst_pack(settings["kpts"]) * (repeat, 1, 1)
+        mesh -= np.rint(mesh - 1e-9)  # back into the smaller zone, where some fall together
+        settings["kpts"] = np.unique(mesh.round(9), axis=0)
     return GPAW(**settings)
 
 

@@ -16,6 +16,8 @@ from deepdensity_tf.infer.metrics import occupancy_error
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.main import main
 from deepdensity_tf.model.augmentation import PredictedOccupancies
+from deepdensity_tf.schema import complete_input
+from deepdensity_tf.train.checkpoint import load_state
 from deepdensity_tf.train.pretrained import load_pretrained
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Channels
@@ -159,6 +161,29 @@ def test_a_new_head_gets_its_statistics(relabelled):
     expected, found = head_of("frozen_model.pb"), head_of("tuned")
     for element in "CH":
         np.testing.assert_allclose(found[element][0], expected[element][0], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_occupancies_alone(relabelled, capsys):
+    """The density stays that of the model given; the best weights are those of the occupancies."""
+    data = json.loads(Path("input.json").read_text())
+    data["training"] |= {"trained": "augmentation", "save_ckpt": "alone", "disp_freq": 5}
+    Path("alone.json").write_text(json.dumps(data))
+    assert main(["train", "alone.json"]) == 2
+    assert "expected a trained model by --finetune" in capsys.readouterr().err
+    assert main(["train", "alone.json", "--finetune", "frozen_model.pb"]) == 0
+    before, after = load_pretrained("frozen_model.pb").values, load_pretrained("alone").values
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert {name.split("/")[0] for name in changed} == {"augmentation"}
+    errors = np.genfromtxt("lcurve.out", names=True)["aug_val"]
+    assert float(load_state("alone").best.error) == pytest.approx(errors.min(), rel=1e-3)
+    data["training"] |= {"trained": "all", "numb_steps": 20}
+    Path("alone.json").write_text(json.dumps(data))
+    assert main(["train", "alone.json", "--finetune", "frozen_model.pb", "--restart"]) == 2
+    assert "a restart trains the same weights" in capsys.readouterr().err
+    data["model"]["augmentation"] = False
+    with pytest.raises(InputError, match=r"model\.augmentation is false, expected true"):
+        complete_input(data | {"training": data["training"] | {"trained": "augmentation"}}, "x")
 
 
 @pytest.mark.slow
