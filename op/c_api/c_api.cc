@@ -118,6 +118,20 @@ DD_Status DD_EvalGrid(const DD_Model* model, DD_Quantity quantity, const DD_Stru
   });
 }
 
+int64_t DD_NumOccupancies(const DD_Model* model) {
+  return property<int64_t>(model, -1, [](const dd::Model& m) { return m.noccupancies(); });
+}
+
+const char* DD_OccupancyChannels(const DD_Model* model) {
+  return property<const char*>(model, nullptr, [](const dd::Model& m) {
+    return m.noccupancies() ? m.occupancy_channels().c_str() : nullptr;
+  });
+}
+
+DD_Status DD_EvalOccupancies(const DD_Model* model, const DD_Structure* structure, int spin, double* out) {
+  return guarded([&] { model_of(model).eval_occupancies(given(structure, "structure"), spin, out); });
+}
+
 DD_Status DD_EvalElectrons(const DD_Model* model, const DD_Structure* structure, double* electrons) {
   return guarded([&] {
     double& target = given(electrons, "electrons");

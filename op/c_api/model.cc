@@ -49,6 +49,8 @@ constexpr Contract kContract[] = {
     {"o_density_grad", TF_DOUBLE, 3, nullptr},
     {"o_spin_density", TF_DOUBLE, 2, "o_spin_density"},
     {"o_electrons", TF_DOUBLE, 1, "o_electrons"},
+    {"o_augmentation", TF_DOUBLE, 3, "o_augmentation"},
+    {"o_spin_augmentation", TF_DOUBLE, 3, "o_spin_augmentation"},
     {"o_neighbors", TF_INT32, 2, "o_neighbors"},
     {"t_grid_shape", TF_INT32, 1, "o_grid_parts"},
     {"t_grid_box", TF_DOUBLE, 1, "o_grid_parts"},
@@ -63,6 +65,8 @@ void check_contract(const Session& session) {
     if (!entry.needed_by || session.has(entry.needed_by)) session.tensor(entry.name, entry.type, entry.axes);
   if (session.has("o_grid_parts") && session.has("o_spin_density"))
     session.tensor("o_grid_spin_density", TF_DOUBLE, 1);
+  if (session.has("o_augmentation") && session.has("o_spin_density"))
+    session.tensor("o_spin_augmentation", TF_DOUBLE, 3);
 }
 
 void check_version(const std::string& path, const std::string& version) {
@@ -160,6 +164,10 @@ Model::Model(const std::string& path) : path_(path), session_(path) {
   atype_ = session_.tensor("t_type", TF_INT32);
   box_ = session_.tensor("t_box", TF_DOUBLE);
   point_ = session_.tensor("t_point", TF_DOUBLE);
+  if (session_.has("o_augmentation")) {
+    noccupancies_ = session_.last_axis("o_augmentation");
+    occupancy_channels_ = session_.text("model_attr/augmentation");
+  }
   read_seen();
 }
 
@@ -313,6 +321,21 @@ void Model::eval_part(TF_Output fetch, Feeds feeds, const DD_Grid& grid, const i
   for (int64_t i = ends[0]; i < ends[3]; ++i)
     for (int64_t j = ends[1]; j < ends[4]; ++j, value += line)
       std::copy_n(value, line, out + (i * grid.shape[1] + j) * grid.shape[2] + ends[2]);
+}
+
+void Model::eval_occupancies(const DD_Structure& structure, int spin, double* out) const {
+  require(noccupancies_ > 0, path_, ": was trained without PAW occupancies");
+  require(spin == 0 || spin == 1, "spin is ", spin, ", expected 0 or 1");
+  require(!spin || has_spin(), path_, ": was trained without spin");
+  Frame frame = this->frame(structure);
+  if (structure.natoms == 0) return;
+  require(out != nullptr, "out is NULL");
+  const Tensor none = new_tensor(TF_DOUBLE, {1, 0, 3});
+  frame.feeds.add(point_, none);
+  const TF_Output fetch = session_.tensor(spin ? "o_spin_augmentation" : "o_augmentation", TF_DOUBLE);
+  const int64_t count = structure.natoms * noccupancies_;
+  const Tensor found = values(fetch, frame.feeds, count);
+  std::copy_n(static_cast<const double*>(TF_TensorData(found.get())), count, out);
 }
 
 double Model::eval_electrons(const DD_Structure& structure) const {

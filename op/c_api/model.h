@@ -32,11 +32,15 @@ class Model {
   double rcut() const { return rcut_; }
   double rcut_point() const { return rcut_point_; }
   bool has_spin() const { return session_.has("o_spin_density"); }
+  // Of an atom; 0 without.
+  int64_t noccupancies() const { return noccupancies_; }
+  const std::string& occupancy_channels() const { return occupancy_channels_; }
 
   // Throw InvalidArgument.
   void eval(DD_Quantity quantity, const DD_Structure& structure, const Points& points, double* out) const;
   void eval_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid, double* out) const;
   double eval_electrons(const DD_Structure& structure) const;
+  void eval_occupancies(const DD_Structure& structure, int spin, double* out) const;
 
  private:
   struct Frame;  // tensors of a checked structure
@@ -55,6 +59,8 @@ class Model {
   std::vector<bool> seen_;
   double rcut_, rcut_point_;
   int32_t max_pairs_;
+  int64_t noccupancies_ = 0;
+  std::string occupancy_channels_;
   std::vector<TF_Output> atom_state_;
   TF_Output coord_, atype_, box_, point_;
 };

@@ -197,6 +197,19 @@ TF_Output Session::tensor(const std::string& name, TF_DataType type, int axes) c
   return {operation, 0};
 }
 
+int64_t Session::last_axis(const std::string& name) const {
+  const TF_Output output = {TF_GraphOperationByName(graph_.get(), name.c_str()), 0};
+  const Status status = new_status();
+  const int axes = TF_GraphGetTensorNumDims(graph_.get(), output, status.get());
+  check(status);
+  std::vector<int64_t> dims(std::max(axes, 0));
+  if (axes > 0) TF_GraphGetTensorShape(graph_.get(), output, dims.data(), axes, status.get());
+  check(status);
+  if (dims.empty() || dims.back() <= 0)
+    throw BadModel(path_ + ": tensor " + name + " does not say how many numbers it holds");
+  return dims.back();
+}
+
 std::vector<TF_Output> Session::tensors_under(const std::string& prefix) const {
   std::vector<TF_Output> found;
   size_t position = 0;

@@ -59,6 +59,8 @@ class Session {
   // number of axes.
   TF_Output tensor(const std::string& name, TF_DataType type, int axes = -1) const;
   bool has(const std::string& name) const;
+  // Length of the last axis of a tensor's first output; throws BadModel where the graph does not say.
+  int64_t last_axis(const std::string& name) const;
   // The first outputs of the operations PREFIX/NAME; throws BadModel where one has none.
   std::vector<TF_Output> tensors_under(const std::string& prefix) const;
 

@@ -40,6 +40,9 @@ def open_library():
         "DD_HasSpin": (c_int, [c_void_p]),
         "DD_Eval": (c_int, [c_void_p, c_int, structure, c_int64, c_void_p, c_void_p]),
         "DD_EvalGrid": (c_int, [c_void_p, c_int, structure, grid, c_void_p]),
+        "DD_NumOccupancies": (c_int64, [c_void_p]),
+        "DD_OccupancyChannels": (c_char_p, [c_void_p]),
+        "DD_EvalOccupancies": (c_int, [c_void_p, structure, c_int, c_void_p]),
         "DD_EvalElectrons": (c_int, [c_void_p, structure, POINTER(c_double)]),
     }
     for name, (result, arguments) in signatures.items():
@@ -83,6 +86,12 @@ class Model:
         )
         out = np.full((*shape, 3) if quantity == GRADIENT else shape, np.nan)
         return self.lib.DD_EvalGrid(self.handle, quantity, structure, grid, out.ctypes.data), out
+
+    def eval_occupancies(self, structure, spin=0):
+        width = max(self.lib.DD_NumOccupancies(self.handle), 0)
+        out = np.zeros((structure.natoms, width))
+        pointer = out.ctypes.data
+        return self.lib.DD_EvalOccupancies(self.handle, structure, spin, pointer), out
 
     def eval_electrons(self, structure):
         value = c_double()

@@ -15,9 +15,10 @@ from deepdensity_tf.formats.base import BOHR
 from deepdensity_tf.infer.compression import compress
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.utils.ops import LIBRARY
+from deepdensity_tf.utils.paw_blocks import Channels, channels_from
 from deepdensity_tf.utils.shipped import shipped_models
 from tests.capi.conftest import EXAMPLES
-from tests.capi.library import BAD_MODEL, GRADIENT, OK, SPIN_DENSITY, Structure
+from tests.capi.library import BAD_MODEL, GRADIENT, INVALID_ARGUMENT, OK, SPIN_DENSITY, Structure
 from tests.model.test_frozen import SCRIPT, graph_of
 
 CELL = np.array([[4.0, 0, 0], [0.5, 4.4, 0], [0, -0.3, 5.0]])
@@ -66,6 +67,30 @@ def test_spin_and_electrons(load, make_frozen):
     status, electrons = model.eval_electrons(structure)
     assert status == OK
     same(electrons, python.eval_electrons(COORD, CELL, ATYPE)[0])
+
+
+def test_occupancies(load, make_frozen, frozen_model):
+    channels = Channels("gpaw", {"C": (0, 1), "H": (0,)})
+    path = make_frozen(spin=True, augmentation=channels.to_json())
+    model, structure = load(path), Structure(COORD, ATYPE, CELL)
+    expected = DeepDensity(path).eval_augmentation(COORD, CELL, ATYPE)
+    for spin, wanted in enumerate(expected.sets):
+        status, found = model.eval_occupancies(structure, spin)
+        assert status == OK and found.shape == (3, channels.width)
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
+        same(np.nan_to_num(found), np.nan_to_num(wanted))
+    said = model.lib.DD_OccupancyChannels(model.handle).decode()
+    assert channels_from(said, "model") == channels
+    assert model.eval_occupancies(structure, 2)[0] == INVALID_ARGUMENT
+    assert "spin is 2, expected 0 or 1" in model.error()
+    without_spin = load(make_frozen(augmentation=channels.to_json()))
+    assert without_spin.eval_occupancies(structure, 1)[0] == INVALID_ARGUMENT
+    assert "was trained without spin" in without_spin.error()
+    bare = load(frozen_model)
+    assert bare.lib.DD_NumOccupancies(bare.handle) == 0
+    assert bare.lib.DD_OccupancyChannels(bare.handle) is None
+    assert bare.eval_occupancies(structure)[0] == INVALID_ARGUMENT
+    assert "was trained without PAW occupancies" in bare.error()
 
 
 def test_many_chunks_are_one_grid(load, frozen_model, tmp_path):

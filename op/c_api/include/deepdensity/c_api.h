@@ -110,6 +110,19 @@ DD_EXPORT DD_Status DD_EvalGrid(const DD_Model* model, DD_Quantity quantity,
 DD_EXPORT DD_Status DD_EvalElectrons(const DD_Model* model, const DD_Structure* structure,
                                      double* electrons);
 
+/* PAW occupancies of an atom in DD_EvalOccupancies; 0 if the model has none, -1 on error. */
+DD_EXPORT int64_t DD_NumOccupancies(const DD_Model* model);
+
+/* What they are: JSON with the code they are of and the l of each element's channels, as in
+ * augmentation.json of the data; NULL if the model has none, or on error. Lives as long as the model. */
+DD_EXPORT const char* DD_OccupancyChannels(const DD_Model* model);
+
+/* PAW occupancies of the atoms, in the blocks and the order of the data the model learned from.
+ *   spin     0: of the total density; 1: up minus down, only where DD_HasSpin
+ *   out      natoms x DD_NumOccupancies, NaN behind those of an element that has fewer */
+DD_EXPORT DD_Status DD_EvalOccupancies(const DD_Model* model, const DD_Structure* structure, int spin,
+                                       double* out);
+
 #ifdef __cplusplus
 }
 #endif
