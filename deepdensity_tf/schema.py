@@ -391,9 +391,9 @@ def _training() -> Argument:
                 str,
                 optional=True,
                 default="all",
-                doc='Which weights: "all", or "augmentation", those of the PAW occupancies alone, of '
-                "a model whose density stays as it is (--finetune or --init-model); save_best then "
-                "goes by the error of the occupancies.",
+                doc='Which weights: "all", or "augmentation", those of the PAW occupancies alone, '
+                "of a model whose density stays as it is (--finetune or --init-model); save_best "
+                "then goes by the error of the occupancies.",
                 **bound(lambda value: value in ("all", "augmentation"), "all or augmentation"),
             ),
             Argument(
@@ -533,9 +533,10 @@ def _check_values(data: dict, source: str) -> None:
     used = {key: value for key, value in data["loss"].items() if switches.get(key, True)}
     if not any(used.values()):
         raise InputError(f"{source}: loss.{', '.join(used)} are 0, expected one above 0")
-    if data["training"]["trained"] == "augmentation" and not model["augmentation"]:
+    trained = data["training"]["trained"]
+    if trained == "augmentation" and not model["augmentation"]:
         raise InputError(
-            f"{source}: training.trained is augmentation, model.augmentation is false, expected true"
+            f"{source}: training.trained is {trained}, model.augmentation is false, expected true"
         )
     _check_electrons(model, source)
 

@@ -80,12 +80,11 @@ def run(args: argparse.Namespace) -> None:
         data = pretrained.complete(data)
     config = complete_input(data, args.input)
     _check_targets(config, args)
-    if config["training"]["trained"] != "all" and not (
-        pretrained or args.init_model or args.restart
-    ):
+    trained = config["training"]["trained"]
+    if trained != "all" and not (args.finetune or args.init_model or args.restart):
         raise InputError(
-            f"{args.input}: training.trained is {config['training']['trained']}, expected a trained "
-            "model by --finetune or --init-model"
+            f"{args.input}: training.trained is {trained}, expected a trained model by "
+            "--finetune or --init-model"
         )
     if args.init_model:
         pretrained = load_pretrained(args.init_model)
@@ -189,7 +188,7 @@ def _checksum_before(config: dict, folder: Path, source: str) -> str:
     trained = [data["training"]["trained"] for data in (before, config)]
     if trained[0] != trained[1]:
         raise InputError(
-            f"{source}: training.trained is {trained[1]}, in {folder} it is {trained[0]}; a restart "
-            "trains the same weights"
+            f"{source}: training.trained is {trained[1]}, in {folder} it is {trained[0]}; "
+            "a restart trains the same weights"
         )
     return checksum
