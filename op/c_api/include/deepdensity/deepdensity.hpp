@@ -108,6 +108,18 @@ class DeepDensity {
     return electrons;
   }
 
+  // PAW occupancies of an atom; 0 without.
+  std::size_t noccupancies() const { return static_cast<std::size_t>(DD_NumOccupancies(model_.get())); }
+
+  // PAW occupancies of the atoms (natoms x noccupancies), NaN behind those of an element that has fewer; with
+  // `spin` those of up minus down.
+  std::vector<double> eval_occupancies(const Structure& structure, bool spin = false) const {
+    const DD_Structure atoms = view(structure);
+    std::vector<double> out(structure.atype.size() * noccupancies());
+    check(DD_EvalOccupancies(model_.get(), &atoms, spin, out.data()));
+    return out;
+  }
+
  private:
   struct Deleter {
     void operator()(DD_Model* model) const { DD_Free(model); }
