@@ -69,6 +69,8 @@ def measure(args: argparse.Namespace, solver: str, converged: Path, predicted: P
         "bound": (converged, {}),
         "step": (predicted, {"fixed": True}),
     }
+    if solver != "default":
+        del starts["step"]  # the energy of a density does not depend on the solver
     for name, start in starts.items():
         atoms = atoms_of(predicted)
         if args.system == "iron":
@@ -140,9 +142,15 @@ def summarise(rows: dict) -> dict:
                 summary[f"{solver}_median_saving_percent_{name}"] = saving
             seconds = float(np.median([row[f"seconds_{name}"] for row in found]))
             summary[f"{solver}_median_seconds_{name}"] = seconds
-        errors = np.abs([row["step_error_meV_per_atom"] for row in found])
-        summary[f"{solver}_step_mean_error_meV_per_atom"] = float(errors.mean())
-        summary[f"{solver}_step_largest_error_meV_per_atom"] = float(errors.max())
+        if "step_error_meV_per_atom" in found[0]:
+            errors = np.abs([row["step_error_meV_per_atom"] for row in found])
+            summary["step_mean_error_meV_per_atom"] = float(errors.mean())
+            summary["step_largest_error_meV_per_atom"] = float(errors.max())
+        for name in ("own", "model") if "moment_own" in found[0] else ():
+            last = np.array([row["moment_own"]["last"] for row in found])
+            first = np.array([row[f"moment_{name}"]["first"] for row in found])
+            largest = float(100 * np.abs(first / last - 1).max())
+            summary[f"{solver}_first_moment_largest_error_percent_{name}"] = largest
     return summary
 
 
