@@ -62,7 +62,13 @@ def _read(path: Path, unit: str | None = None) -> list[GridField]:
     atoms = make_atoms(path, _species(path, data), coord, box, _pbc(path, data))
     spin = channels[1] if len(channels) == 2 else None
     augmentation = _occupancies(path, data, atoms.get_chemical_symbols())
-    return [GridField(atoms, channels[0], spin, augmentation=augmentation, unit_varies=True)]
+    # GPAW's density lacks what the occupancies of its atoms add.
+    pseudo = augmentation is not None and augmentation.channels.code == "gpaw"
+    return [
+        GridField(
+            atoms, channels[0], spin, augmentation=augmentation, pseudo=pseudo, unit_varies=True
+        )
+    ]
 
 
 def _species(path: Path, data: dict) -> list:

@@ -11,6 +11,7 @@ from deepdensity_tf.data.bulk import convert
 from deepdensity_tf.data.conversion import ConvertOptions
 from deepdensity_tf.data.system import DensitySystem, find_systems
 from deepdensity_tf.data.writer import write_system
+from deepdensity_tf.formats import read_density
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Channels
 
@@ -89,6 +90,12 @@ def npz(path, channels=CHANNELS, **changes):
     }
     np.savez(path, **{**data, **changes})
     return values
+
+
+@pytest.mark.parametrize("code", ["gpaw", "vasp"])
+def test_only_gpaw_has_a_density_that_lacks_electrons(tmp_path, code):
+    npz(tmp_path / "a.npz", Channels(code, CHANNELS.of))
+    assert read_density(tmp_path / "a.npz")[0].pseudo == (code == "gpaw")
 
 
 @pytest.mark.parametrize("name, points", [("s", None), ("s", 100), ("s.hdf5", 100)])
