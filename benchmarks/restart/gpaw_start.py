@@ -5,7 +5,7 @@
         --converged frames/si_test --predicted predicted -o benchmarks/restart/results/gpaw_si.json
 
 Runs under the Python that has GPAW. `--converged` is a folder of examples/data_recipes/
-gpaw_periodic.py, `--predicted` one of predictions of the same frames in the same order. For each
+gpaw_periodic.py, `--predicted` one of predictions, of the same frames among others. For each
 frame and eigensolver, SCF iterations from (own) atoms, (grid) the predicted grid with the
 occupancies of atoms, (model) both predicted, (bound) both converged; and the energy of the
 predicted density alone (Harris-Foulkes). A run that was killed goes on.
@@ -43,9 +43,7 @@ def main() -> None:
     parser.add_argument("--eigensolvers", nargs="+", default=list(EIGENSOLVERS))
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
-    pairs = list(
-        zip(sorted(args.converged.glob("*.npz")), sorted(args.predicted.glob("*.npz")), strict=True)
-    )
+    pairs = pairs_of(sorted(args.converged.glob("*.npz")), sorted(args.predicted.glob("*.npz")))
     rows = json.loads(args.output.read_text())["frames"] if args.output.exists() else {}
     for converged, predicted in pairs:
         row = rows.setdefault(converged.name, {})
@@ -57,6 +55,28 @@ def main() -> None:
     summary = {"occupancy_error_percent": occupancy_error(pairs), **summarise(rows)}
     print(json.dumps(summary, indent=1))
     args.output.write_text(json.dumps({**summary, "frames": rows}, indent=1) + "\n")
+
+
+def pairs_of(converged: list[Path], predicted: list[Path]) -> list[tuple[Path, Path]]:
+    """Each converged file with the prediction of the same cell and atoms.
+
+    Their order is no guide: `dd-tf convert` keeps frames of one grid together.
+    """
+    cells = [Start.read(path).data for path in predicted]
+    pairs = []
+    for path in converged:
+        own = Start.read(path).data
+        (place,) = (
+            k
+            for k, other in enumerate(cells)
+            if all(
+                np.shape(own[key]) == np.shape(other[key])
+                and np.abs(own[key] - other[key]).max() < 1e-3
+                for key in ("box", "coord")
+            )
+        )
+        pairs.append((path, predicted[place]))
+    return pairs
 
 
 def measure(args: argparse.Namespace, solver: str, converged: Path, predicted: Path) -> dict:
