@@ -29,7 +29,7 @@ DISPLACEMENT = {
     "aluminium": (0.03, 0.15),
     "iron": (0.02, 0.06),
 }
-# 3 to 10 s a frame on one core: enough to try restarts on; the metals are not converged in k points.
+# 3 to 10 s a frame on one core, enough to try restarts on. Metals are not converged in k points.
 SETTINGS = {
     "silicon": {"mode": PW(300), "kpts": (2, 2, 2)},
     "magnesia": {"mode": PW(350), "kpts": (2, 2, 2)},
