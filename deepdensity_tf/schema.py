@@ -279,6 +279,9 @@ def _is_batch_size(value: int | str) -> bool:
 
 
 _BATCH_SIZE = bound(_is_batch_size, "a positive number or 'auto:N'")
+_WEIGHT_DECAY = bound(
+    lambda value: value == "auto" if isinstance(value, str) else value >= 0, "0 or more, or 'auto'"
+)
 
 
 def _data(name: str, optional: bool, doc: str, batch_size: int, numb_points: int) -> Argument:
@@ -442,12 +445,13 @@ def _training() -> Argument:
             ),
             Argument(
                 "weight_decay",
-                float,
+                [float, str],
                 optional=True,
-                default=0.2,
+                default="auto",
                 doc="Share of the matrices that a step of learning rate 1 would take from them: "
-                "what the data do not ask for is forgotten. 0: nothing.",
-                **NOT_NEGATIVE,
+                "what the data do not ask for is forgotten. 'auto': 0.2, and less from 1000 atoms "
+                "in the training data on, 200 / atoms. 0: nothing.",
+                **_WEIGHT_DECAY,
             ),
             Argument(
                 "save_best",

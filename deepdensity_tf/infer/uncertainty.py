@@ -155,7 +155,7 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
         factor and scatter: the errors' ratio to the deviation, mean and standard deviation of its
         logarithm, both as factors; atoms: largest deviation of an atom of each element that is
         not odd, percent; bonds: least and largest sum of bond orders of an atom of each element;
-        closed_shell, periodic: what the frames were; rank_correlation, frames, nmae.
+        closed_shell (of molecules), periodic: what the frames were; rank_correlation, frames, nmae.
 
     Raises
     ------
@@ -193,7 +193,10 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
             symbol: float(np.exp(np.mean(x) + _FAR * np.std(x))) for symbol, x in atoms.items()
         },
         "bonds": {symbol: [min(x), max(x)] for symbol, x in bonds.items()},
-        "closed_shell": not model.has_spin and not any(n % 2 for n in electrons),
+        # Of a metal's cell an odd number says nothing.
+        "closed_shell": not model.has_spin
+        and periodic == {False}
+        and not any(n % 2 for n in electrons),
         "periodic": sorted(periodic),
         "rank_correlation": float(spearmanr(nmae, deviations).statistic),
         "frames": len(nmae),

@@ -265,6 +265,7 @@ def _bounds() -> list[Case]:
         ("learning_rate.warmup_steps", -1, "expected 0 or more"),
         ("training.gradient_max_norm", -0.5, "expected 0 or more"),
         ("training.weight_decay", -0.1, "expected 0 or more"),
+        ("training.weight_decay", "much", "expected 0 or more"),
         ("training.ema_decay", 1.0, "expected 0 to below 1"),
         ("training.ema_decay", -0.1, "expected 0 to below 1"),
         (f"{DATA}.batch_size", 0, "expected a positive number"),

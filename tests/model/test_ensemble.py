@@ -103,6 +103,15 @@ def test_members_must_be_alike():
         check_members([model(), model(fitting_net={"type": "pair"})], ["a", "b"])
 
 
+def test_odd_numbers_of_electrons_are_odd_in_molecules_alone(files, tmp_path):
+    system = write_small_system(tmp_path / "data")
+    (system / "nopbc").unlink()
+    calibrated = str(tmp_path / "calibrated.pb")
+    assert main(["test", "-q", "-m", files[1], "-s", str(system), "--calibrate", calibrated]) == 0
+    known = DeepDensity(calibrated).calibration
+    assert known["periodic"] == [True] and not known["closed_shell"]
+
+
 def test_calibration_and_domain(files, tmp_path, capsys):
     """Expected errors are those of the calibration; what is unlike it is named."""
     system = write_small_system(tmp_path / "data")
