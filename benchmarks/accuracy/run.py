@@ -123,7 +123,9 @@ def train_and_test(name: str, config: dict, tests: list[Test], args: argparse.Na
     dd_tf(work, "freeze")
     model = DeepDensity(work / "frozen_model.pb")
     curve = np.atleast_1d(np.genfromtxt(work / "lcurve.out", names=True))
+    descriptor = json.loads((work / "out.json").read_text())["model"]["descriptor"]
     return {
+        "npass": descriptor["npass"],
         "parameters": model.info["nparameters"],
         "seconds": seconds,
         "steps": int(curve["step"][-1]),
@@ -145,7 +147,7 @@ def fresh_folder(args: argparse.Namespace, name: str) -> Path:
 def trained_frames(work: Path) -> int:
     """Frames that the training's log says it took."""
     log = (work / "log.txt").read_text(encoding="utf-8")
-    return sum(int(n) for n in re.findall(r"training_data: .*, (\d+) of \d+ frames", log))
+    return sum(int(n) for n in re.findall(r"training_data: (\d+) frames", log))
 
 
 def dd_tf(work: Path, *arguments: str) -> None:
