@@ -95,18 +95,22 @@ def run(args: argparse.Namespace) -> None:
 def _as_before(data: dict, args: argparse.Namespace) -> dict:
     """The input of a restart; what it leaves out of model and learning rate is as it was.
 
-    A fine-tuned model may differ from the input: its own section counts.
+    So is a weight decay that followed from the data or the fine-tuning. A fine-tuned model may
+    differ from the input: its own section counts.
     """
     from deepdensity_tf.train.checkpoint import read_checkpoint_input
 
     training = data.get("training")
-    if not (args.finetune or {"model", "learning_rate"} - set(data)) or type(training) is not dict:
-        return data
+    if type(training) is not dict or type(training.get("save_ckpt", "")) is not str:
+        return data  # to be refused
     before, _ = read_checkpoint_input(training.get("save_ckpt", "model.ckpt"))
+    kept = {"weight_decay": before["training"]["weight_decay"]}
     data = {key: before[key] for key in ("model", "learning_rate")} | data
+    data["training"] = kept | training
     if args.finetune:
         data["model"] = before["model"]
-        data["learning_rate"] = {**before["learning_rate"], **data["learning_rate"]}
+        if type(data["learning_rate"]) is dict:
+            data["learning_rate"] = {**before["learning_rate"], **data["learning_rate"]}
     return data
 
 
