@@ -9,9 +9,9 @@ data=$(cd "$2" && pwd)
 cd "$(dirname "$0")"
 here=$(pwd)
 case $name in
-organic) unseen="-s $data/validation" ;;
-water) unseen="-s $data/w8 --frames 24:" ;;
-aluminium) unseen="-s $data/al4 --frames 48:" ;;
+organic) system=validation frames=: ;;
+water) system=w8 frames=24: ;;
+aluminium) system=al4 frames=48: ;;
 esac
 for seed in 1 2; do
     mkdir -p "run/$name/$seed"
@@ -23,4 +23,4 @@ for seed in 1 2; do
 done
 cd "run/$name"
 dd-tf freeze -c 1/model.ckpt 2/model.ckpt -o ensemble.pb
-dd-tf test -m ensemble.pb $unseen --calibrate "$name.pb"
+dd-tf test -m ensemble.pb -s "$data/$system" --frames $frames --calibrate "$name.pb"
