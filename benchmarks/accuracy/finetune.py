@@ -18,12 +18,16 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from run import HERE, dd_tf, fresh_folder
+from run import HERE, dd_tf, fresh_folder, tested
 
 FILE = HERE / "results" / "finetune.json"
 FRAMES = (1, 2, 4, 8)
 SYSTEMS = {"ethane": (["C", "H"], "32:"), "h2o": (["H", "O"], "24:")}
-STARTS = {"fresh": [], "organic": ["--finetune", "organic"]}
+# Of each start: its label, options of the training.
+STARTS = {
+    "fresh": ("from scratch", []),
+    "organic": ("organic, fine-tuned", ["--finetune", "organic"]),
+}
 SECONDS = 180
 
 
@@ -41,13 +45,13 @@ def main() -> None:
             continue
         work = fresh_folder(args, f"finetune_{system}_{frames}_{start}")
         rows.append({"system": system, "frames": frames, "start": start})
-        rows[-1]["nmae"] = error(work, system, frames, STARTS[start])
+        rows[-1]["nmae"] = error(work, system, frames, STARTS[start][1])
         FILE.write_text(json.dumps(rows, indent=1) + "\n")
         print("{system:8s} {frames} frames, {start:8s} NMAE {nmae:.3f} %".format(**rows[-1]))
     draw(rows)
 
 
-def error(work: Path, system: str, frames: int, start: list[str]) -> float:
+def error(work: Path, system: str, frames: int, options: list[str]) -> float:
     """NMAE in percent on the frames that no training gets."""
     types, unseen = SYSTEMS[system]
     config = {
@@ -60,18 +64,16 @@ def error(work: Path, system: str, frames: int, start: list[str]) -> float:
         },
     }
     (work / "input.json").write_text(json.dumps(config, indent=4))
-    dd_tf(work, "train", "input.json", *start)
+    dd_tf(work, "train", "input.json", *options)
     dd_tf(work, "freeze")
-    test = ("-m", "frozen_model.pb", "-s", f"data/{system}", "--frames", unseen)
-    dd_tf(work, "test", *test, "--json", "errors.json")
-    return json.loads((work / "errors.json").read_text())["all"]["nmae"]
+    return tested(work, system, unseen)["nmae"]
 
 
 def draw(rows: list[dict]) -> None:
     """Error against frames."""
     figure, pair = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained", sharey=True)
     for axes, system in zip(pair, SYSTEMS, strict=True):
-        for start, label in (("fresh", "from scratch"), ("organic", "organic, fine-tuned")):
+        for start, (label, _) in STARTS.items():
             chosen = [row for row in rows if row["system"] == system and row["start"] == start]
             axes.plot([r["frames"] for r in chosen], [r["nmae"] for r in chosen], "o-", label=label)
         axes.set(xscale="log", yscale="log", xlabel="frames trained on", title=system)

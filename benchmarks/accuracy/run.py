@@ -34,10 +34,7 @@ from deepdensity_tf.infer.frames import choose_frames, predict_frame
 
 HERE = Path(__file__).resolve().parent
 # Valence electrons of the pseudopotentials.
-CORE_CHARGES = {
-    **{"H": 1, "B": 3, "C": 4, "N": 5, "O": 6, "F": 7},
-    **{"Mg": 2, "Al": 3, "Si": 4, "As": 5},
-}
+CORE_CHARGES = dict(H=1, B=3, C=4, N=5, O=6, F=7, Mg=2, Al=3, Si=4, As=5)
 _ERRORS = ("nframes", "nmae", "nmae_median", "nmae_worst", "rmse", "max_error")
 CURVE_FRAMES = (1, 2, 4, 8, 16, 32)
 CURVE_POINTS = (100, 500, 2000, 8000)
@@ -159,11 +156,16 @@ def dd_tf(work: Path, *arguments: str) -> None:
         subprocess.run(command, cwd=work, env=environment, stdout=log, stderr=log, check=True)
 
 
+def tested(work: Path, path: str, frames: str) -> dict:
+    """What `dd-tf test` says of the frozen model in `work` on frames of a system of the data."""
+    arguments = ("-m", "frozen_model.pb", "-s", f"data/{path}", "--frames", frames)
+    dd_tf(work, "test", *arguments, "--json", "errors.json")
+    return json.loads((work / "errors.json").read_text())["all"]
+
+
 def figures(work: Path, test: Test, model: DeepDensity, data: Path) -> dict:
     """Errors of `dd-tf test`, of a constant density, and of derived quantities."""
-    arguments = ("-m", "frozen_model.pb", "-s", f"data/{test.path}", "--frames", test.frames)
-    dd_tf(work, "test", *arguments, "--json", "errors.json")
-    errors = json.loads((work / "errors.json").read_text())["all"]
+    errors = tested(work, test.path, test.frames)
     chosen = choose_frames([str(data / test.path)], model.type_map, test.frames)
     frames = [each.system.frame(index) for each in chosen for index in each.indices]
     return {

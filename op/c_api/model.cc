@@ -323,28 +323,28 @@ void Model::eval_part(TF_Output fetch, Feeds feeds, const DD_Grid& grid, const i
       std::copy_n(value, line, out + (i * grid.shape[1] + j) * grid.shape[2] + ends[2]);
 }
 
+Tensor Model::without_points(const char* name, Feeds feeds, int64_t count) const {
+  const Tensor none = new_tensor(TF_DOUBLE, {1, 0, 3});
+  feeds.add(point_, none);
+  return values(session_.tensor(name, TF_DOUBLE), feeds, count);
+}
+
 void Model::eval_occupancies(const DD_Structure& structure, int spin, double* out) const {
   require(noccupancies_ > 0, path_, ": was trained without PAW occupancies");
   require(spin == 0 || spin == 1, "spin is ", spin, ", expected 0 or 1");
   require(!spin || has_spin(), path_, ": was trained without spin");
-  Frame frame = this->frame(structure);
+  const Frame frame = this->frame(structure);
   if (structure.natoms == 0) return;
   require(out != nullptr, "out is NULL");
-  const Tensor none = new_tensor(TF_DOUBLE, {1, 0, 3});
-  frame.feeds.add(point_, none);
-  const TF_Output fetch = session_.tensor(spin ? "o_spin_augmentation" : "o_augmentation", TF_DOUBLE);
   const int64_t count = structure.natoms * noccupancies_;
-  const Tensor found = values(fetch, frame.feeds, count);
+  const Tensor found = without_points(spin ? "o_spin_augmentation" : "o_augmentation", frame.feeds, count);
   std::copy_n(static_cast<const double*>(TF_TensorData(found.get())), count, out);
 }
 
 double Model::eval_electrons(const DD_Structure& structure) const {
   require(session_.has("o_electrons"), path_, ": its fitting type has no exact integral");
-  Frame frame = this->frame(structure);
-  const Tensor none = new_tensor(TF_DOUBLE, {1, 0, 3});
-  frame.feeds.add(point_, none);
-  const TF_Output fetch = session_.tensor("o_electrons", TF_DOUBLE);
-  return *static_cast<const double*>(TF_TensorData(values(fetch, frame.feeds, 1).get()));
+  const Frame frame = this->frame(structure);
+  return *static_cast<const double*>(TF_TensorData(without_points("o_electrons", frame.feeds, 1).get()));
 }
 
 }  // namespace dd

@@ -49,6 +49,8 @@ class Model {
   Frame frame(const DD_Structure& structure) const;
   std::vector<Tensor> add_atom_state(Feeds* feeds) const;
   Tensor values(TF_Output fetch, const Feeds& feeds, int64_t count) const;
+  // Values of an output that asks for no points.
+  Tensor without_points(const char* name, Feeds feeds, int64_t count) const;
   bool knows_grid(DD_Quantity quantity, const DD_Structure& structure, const DD_Grid& grid) const;
   std::vector<int64_t> ends_of_chunks(const Feeds& feeds, int64_t npoints, int64_t natoms) const;
   void eval_part(TF_Output fetch, Feeds feeds, const DD_Grid& grid, const int32_t* ends, double* out) const;
