@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -96,6 +97,12 @@ class FrameList(Sequence):
         pairs = zip(self.systems, self.chosen, strict=True)
         return np.concatenate([system.npoints()[np.asarray(chosen)] for system, chosen in pairs])
 
+    @functools.cached_property
+    def type_counts(self) -> np.ndarray:
+        """(nframes, ntypes) int32, atoms of each type in each frame, from types alone."""
+        pairs = zip(self.systems, self.chosen, strict=True)
+        return np.concatenate([system.type_counts(chosen) for system, chosen in pairs])
+
     def check(self) -> None:
         """Check all frames now."""
         for _ in self:
@@ -126,12 +133,6 @@ class ElementCount:
     frames: int
 
 
-def type_counts(frames: FrameList) -> np.ndarray:
-    """Atoms of each type in each frame, (nframes, ntypes) int32, from types alone."""
-    pairs = zip(frames.systems, frames.chosen, strict=True)
-    return np.concatenate([system.type_counts(chosen) for system, chosen in pairs])
-
-
 def element_counts(frames: FrameList) -> dict[str, ElementCount]:
     """Atoms and frames of each element of the type map, from types alone; densities stay unread.
 
@@ -140,7 +141,7 @@ def element_counts(frames: FrameList) -> dict[str, ElementCount]:
     InputError
         A mixed system holds an element that is not in the type map.
     """
-    counts = type_counts(frames)
+    counts = frames.type_counts
     atoms, present = counts.sum(0, dtype=np.int64), (counts > 0).sum(0)
     return {
         name: ElementCount(int(atoms[place]), int(present[place]))
@@ -156,7 +157,7 @@ def frames_of_all_elements(
     Parameters
     ----------
     counts : np.ndarray
-        (nframes, ntypes) as `type_counts` returns.
+        (nframes, ntypes), `FrameList.type_counts`.
     each : int
         Frames wanted of each element.
     count : int

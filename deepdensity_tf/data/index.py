@@ -220,7 +220,7 @@ class _Reader:
         self._species = [
             (tuple(names), tuple(types), pbc) for names, types, pbc in content["species"]
         ]
-        self._seen: dict[str, WatchedFile] = {}
+        self._whole = WatchedFile.of(base)  # of HDF5
 
     def system(self, path: str, species: int, sets: list) -> SystemFiles:
         """A system from its entry."""
@@ -231,10 +231,7 @@ class _Reader:
         arrays = {}
         for place, *state in rows:
             key, dtype, shape, offset, fortran, dataset = self._kinds[place]
-            path = self._base if dataset else f"{name}/{key}.npy"
-            if path not in self._seen:
-                self._seen[path] = WatchedFile.of(path)
-            file = self._seen[path]
+            file = self._whole if dataset else WatchedFile.of(f"{name}/{key}.npy")
             self.unchanged = self.unchanged and file.state == tuple(state)
             arrays[key] = StoredArray(file, dtype, shape, offset, fortran, dataset)
         return SetFiles(name, arrays)

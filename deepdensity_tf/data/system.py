@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,13 +38,13 @@ class DensitySystem:
     ) -> None:
         self.files = source if isinstance(source, SystemFiles) else _single(source)
         self.type_map = list(type_map) if type_map is not None else list(self.files.type_map)
-        place = {name: index for index, name in enumerate(self.type_map)}
-        # The model's type of each of the system's own, -1 where the model has none.
-        self._own = np.array([place.get(name, -1) for name in self.files.type_map], dtype=np.int32)
-        self._types = None
+        species = _species(self.files.type_map, self.files.types, tuple(self.type_map))
+        self._own = species.own
+        self._types = self._counts = None
         if not self.mixed:
-            self._types = self._own[list(self.files.types)]
-            self._refuse_unknown(self.files.types)
+            self._types, self._counts = species.types, species.counts
+            if species.unknown:
+                self._refuse_unknown(self.files.types)
         self._first = np.cumsum([0, *(part.nframes for part in self.files.sets)])
 
     @property
@@ -119,9 +121,8 @@ class DensitySystem:
         """
         chosen = range(self.nframes) if indices is None else indices
         ntypes = len(self.type_map)
-        if self._types is not None:
-            one = np.bincount(self._types, minlength=ntypes).astype(np.int32)
-            return np.broadcast_to(one, (len(chosen), ntypes))
+        if self._counts is not None:
+            return self._counts if len(chosen) == 1 else np.repeat(self._counts, len(chosen), 0)
         own = [
             _row_counts(part.arrays["real_atom_types"].values(), len(self._own), part.name)
             for part in self.files.sets
@@ -175,6 +176,29 @@ class DensitySystem:
                 rows["spin_augmentation"][atoms] if "spin_augmentation" in rows else None
             ),
         )
+
+
+class _Species(NamedTuple):
+    """Types of a system's atoms as the model numbers them; -1 where the model has none."""
+
+    own: np.ndarray  # of each of the system's own types
+    types: np.ndarray  # of each atom
+    counts: np.ndarray  # (1, ntypes) atoms of each type
+    unknown: bool  # whether an atom's type is -1
+
+
+@functools.lru_cache(maxsize=1024)
+def _species(
+    own_map: tuple[str, ...], own_types: tuple[int, ...], type_map: tuple[str, ...]
+) -> _Species:
+    """Once for all of thousands of systems of the same atoms."""
+    place = {name: index for index, name in enumerate(type_map)}
+    own = np.array([place.get(name, -1) for name in own_map], dtype=np.int32)
+    types = own[list(own_types)]
+    counts = np.bincount(types[types >= 0], minlength=len(type_map)).astype(np.int32)[None]
+    for array in (own, types, counts):
+        array.flags.writeable = False
+    return _Species(own, types, counts, bool((types < 0).any()))
 
 
 def _single(source: str | Path) -> SystemFiles:

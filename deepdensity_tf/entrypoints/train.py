@@ -144,6 +144,8 @@ def _train(config: dict, args: argparse.Namespace, pretrained: Pretrained | None
     from deepdensity_tf.utils.files import atomic_path
     from deepdensity_tf.utils.ops import own_message
 
+    # It looks for layouts of images, which these graphs have none of, for seconds.
+    tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
     folder = Path(config["training"]["save_ckpt"])
     workers = find_workers()
     if not workers.chief:

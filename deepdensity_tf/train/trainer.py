@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.data.frames import frames_of_all_elements, type_counts
+from deepdensity_tf.data.frames import frames_of_all_elements
 from deepdensity_tf.data.sampler import Sample, assemble
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch
@@ -137,7 +137,7 @@ class Trainer:
 
     def _seen(self) -> np.ndarray:
         """(ntypes, 2) atoms and frames of each element in the data."""
-        counts = type_counts(self._data.frames)
+        counts = self._data.frames.type_counts
         return np.stack([counts.sum(0), (counts > 0).sum(0)], 1).astype(np.int64)
 
     def _sample(self) -> tuple[int, Callable[[int], Sample]]:
@@ -145,7 +145,7 @@ class Trainer:
         rng = np.random.default_rng([self._run["seed"], 2])
         frames = self._data.frames
         chosen = frames_of_all_elements(
-            type_counts(frames), _STATISTICS_EACH, _STATISTICS_FRAMES, rng
+            frames.type_counts, _STATISTICS_EACH, _STATISTICS_FRAMES, rng
         )
         chosen = rng.permutation(chosen)
         config = replace(self._data.sampling, numb_points=_STATISTICS_POINTS)

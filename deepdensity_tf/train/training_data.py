@@ -14,7 +14,6 @@ from deepdensity_tf.data.frames import (
     FrameList,
     data_checksum,
     element_counts,
-    type_counts,
 )
 from deepdensity_tf.data.probability import auto_probabilities, epoch_order, given_probabilities
 from deepdensity_tf.data.sampler import BatchSampler, SamplerConfig
@@ -104,7 +103,7 @@ def _validation(run: dict, model: dict, learned: Collection[str]) -> Validation 
     if section is None:
         return None
     frames, _ = _load_frames(section, model, "validation_data")
-    counts = type_counts(frames)
+    counts = frames.type_counts
     for place, name in enumerate(model["type_map"]):
         if name not in learned and counts[:, place].any():
             first = frames.label(int(np.argmax(counts[:, place] > 0)))
@@ -128,7 +127,9 @@ def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[
     for entry, (path, text) in enumerate(_paths_and_slices(section, key)):
         found = find_systems(path, model["type_map"])
         for system in found:
-            chosen.append(select_frames(text, system.nframes, f"{key}.frames ({system.path})"))
+            chosen.append(
+                select_frames(text, system.nframes, f"{key}.frames ({system.files.path})")
+            )
             if model["spin"]:
                 _expect_spin(system)
         faults = known_faults(path, [system.files for system in found])
