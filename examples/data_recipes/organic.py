@@ -132,6 +132,7 @@ def solve(atoms: Atoms, points: np.ndarray, basis: str) -> dict[str, np.ndarray]
     )
     field = dft.RKS(mol).density_fit()
     field.xc, field.conv_tol, field.grids.level = "pbe", 1e-8, 1
+    field.with_df.build()  # else its integrals are made anew in each cycle, for half of the time
     energy = field.kernel()
     if not field.converged:
         return None
