@@ -44,7 +44,7 @@ example: install
 	PATH="$(BIN):$$PATH" sh examples/ethane/run.sh
 
 test: tools
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: tools typecheck
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -28,32 +28,51 @@ template <typename T> DD_INLINE Register<T> take(const T* from) {
   return lanes;
 }
 
+// Rows of a product that are made together: with two registers each, and what they are made from, they fill 16.
+constexpr int kRows = 6;
+
+// Columns from `first` on of the rows from `i` on of by p q + along r.
+template <typename T>
+DD_INLINE void multiply_rows(int64_t i, int64_t nrows, int64_t n, int64_t first, int64_t width, const T* p,
+                             int64_t p_width, const T* q, T by, const T* r, T along, T* out) {
+  constexpr int kStep = kRegisterBytes / sizeof(T);
+  const T* row[kRows];
+  for (int m = 0; m < kRows; ++m) row[m] = p + (i + m < nrows ? i + m : nrows - 1) * p_width;
+  for (int64_t j = first; j < width; j += 2 * kStep) {
+    Register<T> sum[kRows][2] = {};
+    for (int64_t k = 0; k < n; ++k) {
+      const Register<T> left = take(q + k * width + j), right = take(q + k * width + j + kStep);
+      for (int m = 0; m < kRows; ++m) {
+        sum[m][0] += row[m][k] * left;
+        sum[m][1] += row[m][k] * right;
+      }
+    }
+    for (int m = 0; m < kRows && i + m < nrows; ++m)
+      for (int half = 0; half < 2; ++half) {
+        const int64_t place = (i + m) * width + j + half * kStep;
+        const Register<T> value = by * sum[m][half] + along * take(r + place);
+        __builtin_memcpy(out + place, &value, sizeof value);
+      }
+  }
+}
+
 // out = by p q + along r: p (nrows, n), the others (nrows or n, width); widths are whole pairs of registers.
 template <typename T>
 DD_INLINE void multiply(int64_t nrows, int64_t n, int64_t width, const T* p, int64_t p_width, const T* q, T by,
                         const T* r, T along, T* out) {
-  constexpr int kRows = 4, kStep = kRegisterBytes / sizeof(T);
-  for (int64_t i = 0; i < nrows; i += kRows) {
-    const auto row = [&](int m) { return p + (i + m < nrows ? i + m : nrows - 1) * p_width; };
-    const T *p0 = row(0), *p1 = row(1), *p2 = row(2), *p3 = row(3);
-    for (int64_t j = 0; j < width; j += 2 * kStep) {
-      Register<T> sum[kRows][2] = {};
-      for (int64_t k = 0; k < n; ++k)
-        for (int half = 0; half < 2; ++half) {
-          const Register<T> value = take(q + k * width + j + half * kStep);
-          sum[0][half] += p0[k] * value;
-          sum[1][half] += p1[k] * value;
-          sum[2][half] += p2[k] * value;
-          sum[3][half] += p3[k] * value;
-        }
-      for (int m = 0; m < kRows && i + m < nrows; ++m)
-        for (int half = 0; half < 2; ++half) {
-          const int64_t place = (i + m) * width + j + half * kStep;
-          const Register<T> value = by * sum[m][half] + along * take(r + place);
-          __builtin_memcpy(out + place, &value, sizeof value);
-        }
-    }
-  }
+  for (int64_t i = 0; i < nrows; i += kRows)
+    multiply_rows<T>(i, nrows, n, 0, width, p, p_width, q, by, r, along, out);
+}
+
+// The same where the result is symmetric: half of it is made, and copied.
+template <typename T>
+DD_INLINE void multiply_symmetric(int64_t nrows, int64_t n, int64_t width, const T* p, int64_t p_width, const T* q,
+                                  T by, const T* r, T along, T* out) {
+  constexpr int64_t kColumns = 2 * kRegisterBytes / sizeof(T);
+  for (int64_t i = 0; i < nrows; i += kRows)
+    multiply_rows<T>(i, nrows, n, i / kColumns * kColumns, width, p, p_width, q, by, r, along, out);
+  for (int64_t i = 0; i < nrows; ++i)
+    for (int64_t j = 0; j < i; ++j) out[i * width + j] = out[j * width + i];
 }
 
 template <typename T> DD_INLINE T inverse_norm(const T* x, int64_t n) {
@@ -77,8 +96,8 @@ template <typename T> void newton_schulz(const SquaringView<T>& in, const T* x, 
   for (int step = 0; step < kNumSteps; ++step) {
     for (int64_t i = 0; i < n; ++i)
       for (int64_t j = 0; j < in.longer(); ++j) across[j * square + i] = wide[i * width + j];
-    multiply<T>(n, in.longer(), square, wide, width, across, 1, gram, 0, gram);
-    multiply<T>(n, n, square, gram, square, gram, c, gram, b, polynomial);
+    multiply_symmetric<T>(n, in.longer(), square, wide, width, across, 1, gram, 0, gram);
+    multiply_symmetric<T>(n, n, square, gram, square, gram, c, gram, b, polynomial);
     multiply<T>(n, n, width, polynomial, square, wide, 1, wide, a, next);
     T* last = wide;
     wide = next, next = last;

@@ -34,7 +34,7 @@ from deepdensity_tf.infer.frames import choose_frames, predict_frame
 
 HERE = Path(__file__).resolve().parent
 # Valence electrons of the pseudopotentials.
-CORE_CHARGES = dict(H=1, B=3, C=4, N=5, O=6, F=7, Mg=2, Al=3, Si=4, As=5)
+CORE_CHARGES = dict(H=1, B=3, C=4, N=5, O=6, F=7, Mg=2, Al=3, Si=4, S=6, Cl=7, As=5)
 _ERRORS = ("nframes", "nmae", "nmae_median", "nmae_worst", "rmse", "max_error")
 CURVE_FRAMES = (1, 2, 4, 8, 16, 32)
 CURVE_POINTS = (100, 500, 2000, 8000)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ase import Atoms
 
 from deepdensity_tf.data.selection import select_frames
-from deepdensity_tf.data.system import DensitySystem
+from deepdensity_tf.data.system import find_systems
 from deepdensity_tf.infer.deep_density import DeepDensity
 
 
@@ -24,19 +24,20 @@ def measure_frames(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", required=True, help="frozen model")
-    parser.add_argument("--system", required=True, help="density system of examples/data_recipes")
-    parser.add_argument("--frames", required=True, help="unseen frames, e.g. 24:30")
+    parser.add_argument("--system", required=True, help="system, or folder of systems")
+    parser.add_argument("--frames", default=":", help="unseen frames of each, e.g. 24:30")
     parser.add_argument("-o", "--output", type=Path, help="JSON file of the table")
     args = parser.parse_args()
     model = DeepDensity(args.model)
-    system = DensitySystem(args.system, model.type_map)
     rows = []
-    for number in select_frames(args.frames, system.nframes, "--frames"):
-        frame = system.frame(number)
-        symbols = [model.type_map[atype] for atype in frame.atype]
-        atoms = Atoms(symbols, frame.coord, cell=frame.box, pbc=frame.pbc)
-        rows.append({"frame": number, **measure(model, atoms)})
-        print(" ".join(f"{name} {value:.5g}" for name, value in rows[-1].items()), flush=True)
+    for system in find_systems(args.system, model.type_map):
+        for number in select_frames(args.frames, system.nframes, "--frames"):
+            frame = system.frame(number)
+            symbols = [model.type_map[atype] for atype in frame.atype]
+            atoms = Atoms(symbols, frame.coord, cell=frame.box, pbc=frame.pbc)
+            values = measure(model, atoms)
+            rows.append({"frame": f"{system.path.name} {number}", **values})
+            print(rows[-1]["frame"], *(f"{n} {x:.5g}" for n, x in values.items()), flush=True)
     summary = summarise(rows)
     print(json.dumps(summary, indent=1))
     if args.output:
