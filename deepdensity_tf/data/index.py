@@ -6,14 +6,12 @@ those times; else the data set is read anew.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from deepdensity_tf.data.arrays import StoredArray, WatchedFile, file_state
 from deepdensity_tf.data.layout import SetFiles, SystemFiles, find_layouts
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
+from deepdensity_tf.utils.garbage import uncollected
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ SETTLE = 1.2e-9 * _TICK
 def indexed_layouts(path: str | Path) -> list[SystemFiles]:
     """`find_layouts`, from the index if there is one that holds; a large data set gets one."""
     root = os.fspath(path).rstrip("/") or "/"
-    with _uncollected():
+    with uncollected():
         found = _read(root)
         if found is not None:
             log.debug("%s: %d systems from the index", root, len(found))
@@ -48,18 +47,6 @@ def indexed_layouts(path: str | Path) -> list[SystemFiles]:
         if len(found) >= _MANY:
             _write(root, found, walked, start)
         return found
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No search for garbage: of a million objects that are made at once none is."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def settled(times: Iterable[int], now: int) -> bool:

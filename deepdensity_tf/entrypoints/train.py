@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from deepdensity_tf.train.checkpoint import TrainingState
     from deepdensity_tf.train.pretrained import Pretrained
+    from deepdensity_tf.train.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -136,16 +139,36 @@ def _check_targets(config: dict, args: argparse.Namespace) -> None:
 def _train(config: dict, args: argparse.Namespace, pretrained: Pretrained | None) -> None:
     import tensorflow as tf
 
-    from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
-    from deepdensity_tf.train.trainer import Trainer
-    from deepdensity_tf.train.training_data import TrainingData
-    from deepdensity_tf.train.workers import find_workers
     from deepdensity_tf.utils.errors import InputError
-    from deepdensity_tf.utils.files import atomic_path
+    from deepdensity_tf.utils.garbage import uncollected
     from deepdensity_tf.utils.ops import own_message
 
     # It looks for layouts of images, which these graphs have none of, for seconds.
     tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
+    try:
+        with uncollected():
+            trainer, state = _begun(config, args, pretrained)
+            # What there is stays: no later search for garbage looks at it.
+            gc.freeze()
+        trainer.run()
+    except tf.errors.InvalidArgumentError as error:
+        # What the checks of the data let pass, e.g. more pairs than one call can hold.
+        raise InputError(f"{args.input}: a frame cannot be used: {own_message(error)}") from None
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(f"{own_message(error)}; lower batch_size or numb_points") from None
+    log.info("done: step %d, checkpoints in %s", state.step, Path(config["training"]["save_ckpt"]))
+
+
+def _begun(
+    config: dict, args: argparse.Namespace, pretrained: Pretrained | None
+) -> tuple[Trainer, TrainingState]:
+    """A training that is ready to run, and its state."""
+    from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
+    from deepdensity_tf.train.trainer import Trainer
+    from deepdensity_tf.train.training_data import TrainingData
+    from deepdensity_tf.train.workers import find_workers
+    from deepdensity_tf.utils.files import atomic_path
+
     folder = Path(config["training"]["save_ckpt"])
     workers = find_workers()
     if not workers.chief:
@@ -163,22 +186,16 @@ def _train(config: dict, args: argparse.Namespace, pretrained: Pretrained | None
         log.info("going on from step %d", state.step)
     elif pretrained:
         pretrained.assign_to(state)
-    try:
-        if pretrained:
-            trainer.adapt()
-        elif state.step == 0:
-            trainer.initialise()
-        log.info("%d parameters", state.model.nparameters)
-        if workers.chief:
-            with atomic_path(args.output) as temporary:
-                temporary.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
-        trainer.run()
-    except tf.errors.InvalidArgumentError as error:
-        # What the checks of the data let pass, e.g. more pairs than one call can hold.
-        raise InputError(f"{args.input}: a frame cannot be used: {own_message(error)}") from None
-    except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError(f"{own_message(error)}; lower batch_size or numb_points") from None
-    log.info("done: step %d, checkpoints in %s", state.step, folder)
+    if pretrained:
+        trainer.adapt()
+    elif state.step == 0:
+        trainer.initialise()
+    log.info("%d parameters", state.model.nparameters)
+    if workers.chief:
+        with atomic_path(args.output) as temporary:
+            temporary.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+    trainer.trace()
+    return trainer, state
 
 
 def _checksum_before(config: dict, folder: Path, source: str) -> str:

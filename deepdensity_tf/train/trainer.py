@@ -156,6 +156,11 @@ class Trainer:
 
         return len(chosen), draw
 
+    def trace(self) -> None:
+        """Make the graphs of a step and of a prediction, before the clock of `run` starts."""
+        self._step_function.get_concrete_function()
+        self._predict_function.get_concrete_function()
+
     def run(self) -> None:
         """Train until numb_steps, max_time or SIGTERM; the last state is saved.
 
@@ -166,9 +171,6 @@ class Trainer:
             that cannot be written. A checkpoint to go on from is named.
         """
         state, run = self._state, self._run
-        # Traced before the clock starts: max_time counts training.
-        self._step_function.get_concrete_function()
-        self._predict_function.get_concrete_function()
         progress = _Progress(
             run["numb_steps"],
             run["max_time"],

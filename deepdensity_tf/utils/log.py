@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from deepdensity_tf.utils.garbage import uncollected
+
 _LEVELS = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}
 
 
@@ -59,7 +61,7 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     _quieten_tensorflow()
-    with _native_stderr_held(), _keras_left_out():
+    with _native_stderr_held(), _keras_left_out(), uncollected():
         import tensorflow  # noqa: F401
 
 
