@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of the reference systems")
     parser.add_argument("--work", type=Path, default=HERE / "run", help="scratch folder")
     args = parser.parse_args()
-    rows = json.loads(FILE.read_text()) if FILE.is_file() else []
+    rows = json.loads(FILE.read_text())["rows"] if FILE.is_file() else []
     done = {(row["system"], row["frames"], row["start"]) for row in rows}
     for system, frames, start in itertools.product(SYSTEMS, FRAMES, STARTS):
         if (system, frames, start) in done:
@@ -46,7 +46,7 @@ def main() -> None:
         work = fresh_folder(args, f"finetune_{system}_{frames}_{start}")
         rows.append({"system": system, "frames": frames, "start": start})
         rows[-1]["nmae"] = error(work, system, frames, STARTS[start][1])
-        FILE.write_text(json.dumps(rows, indent=1) + "\n")
+        FILE.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
         print("{system:8s} {frames} frames, {start:8s} NMAE {nmae:.3f} %".format(**rows[-1]))
     draw(rows)
 
