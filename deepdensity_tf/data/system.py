@@ -122,7 +122,7 @@ class DensitySystem:
         chosen = range(self.nframes) if indices is None else indices
         ntypes = len(self.type_map)
         if self._counts is not None:
-            return self._counts if len(chosen) == 1 else np.repeat(self._counts, len(chosen), 0)
+            return np.repeat(self._counts, len(chosen), 0)
         own = [
             _row_counts(part.arrays["real_atom_types"].values(), len(self._own), part.name)
             for part in self.files.sets

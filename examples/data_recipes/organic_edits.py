@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from organic import conformer
+from organic import conformer, molecules
 from rdkit import Chem, RDLogger
 from rdkit.Chem import rdMolDescriptors
 
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def smiles_of(path: Path) -> list[str]:
-    return [line.split()[1] for line in path.read_text(encoding="utf-8").splitlines()]
+    return [smiles for _, smiles in molecules(path, "0/1")]
 
 
 def flat(smiles: str) -> str:
