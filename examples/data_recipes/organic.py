@@ -130,10 +130,13 @@ def solve(atoms: Atoms, points: np.ndarray, basis: str) -> dict[str, np.ndarray]
         pseudo="gth-pbe",
         verbose=0,
     )
-    field = dft.RKS(mol).density_fit()
-    field.xc, field.conv_tol, field.grids.level = "pbe", 1e-8, 1
+    field = dft.RKS(mol).density_fit(auxbasis="def2-universal-jkfit")
+    field.xc, field.conv_tol = "pbe", 1e-6
     field.with_df.build()  # else its integrals are made anew in each cycle, for half of the time
-    energy = field.kernel()
+    for level in (0, 1):  # most of the cycles on the coarse quadrature, a quarter of the points
+        field.grids = dft.Grids(mol)
+        field.grids.level = level
+        energy = field.kernel(field.make_rdm1() if level else None)
     if not field.converged:
         return None
     return {"energy": energy * units.Hartree, "density": density(mol, field.make_rdm1(), points)}
