@@ -175,6 +175,15 @@ def _model() -> Argument:
                 doc="Learn the spin density (up minus down) as a second channel.",
             ),
             Argument(
+                "initial_magmom",
+                bool,
+                optional=True,
+                default=False,
+                doc="With spin: the signs of the atoms' initial moments (initial_magmom.npy, "
+                "VASP's MAGMOM) say which of several spin densities is meant. Turned all, they "
+                "turn the spin density and leave the density.",
+            ),
+            Argument(
                 "augmentation",
                 [bool, str],
                 optional=True,
@@ -542,7 +551,21 @@ def _check_values(data: dict, source: str) -> None:
         raise InputError(
             f"{source}: training.trained is {trained}, model.augmentation is false, expected true"
         )
+    if model["initial_magmom"]:
+        _check_initial_magmom(model, source)
     _check_electrons(model, source)
+
+
+def _check_initial_magmom(model: dict, source: str) -> None:
+    for key, found, expected in (
+        ("spin", model["spin"], True),
+        ("fitting_net.type", model["fitting_net"]["type"], "expansion"),
+    ):
+        if found != expected:
+            raise InputError(
+                f"{source}: model.initial_magmom is true, model.{key} is {found}, "
+                f"expected {expected}"
+            )
 
 
 def _numbers(value, path: str) -> Iterator[tuple[str, float]]:

@@ -93,8 +93,6 @@ def measure(args: argparse.Namespace, solver: str, converged: Path, predicted: P
         del starts["step"]  # the energy of a density does not depend on the solver
     for name, start in starts.items():
         atoms = atoms_of(predicted)
-        if args.system == "iron":
-            atoms.set_initial_magnetic_moments([2.2] * len(atoms))
         settings = dict(EIGENSOLVERS[solver])
         if name == "step":
             settings["convergence"] = {"density": 1e9}
@@ -104,7 +102,7 @@ def measure(args: argparse.Namespace, solver: str, converged: Path, predicted: P
         atoms.calc = calc
         begin = time.perf_counter()
         moments: list[float] = []
-        if args.system == "iron":
+        if atoms.has("initial_magmoms"):
             calc.attach(lambda c=calc, m=moments: m.append(moment(c)), 1)
         energy = atoms.get_potential_energy()
         seconds = time.perf_counter() - begin
@@ -121,14 +119,21 @@ def measure(args: argparse.Namespace, solver: str, converged: Path, predicted: P
 
 
 def atoms_of(path: Path) -> Atoms:
-    """The structure of an .npz file, periodic."""
+    """The structure of an .npz file, periodic, with its initial moments."""
     data = Start.read(path).data
-    return Atoms(data["symbols"].tolist(), data["coord"], cell=data["box"], pbc=True)
+    return Atoms(
+        data["symbols"].tolist(),
+        data["coord"],
+        cell=data["box"],
+        pbc=True,
+        magmoms=data.get("initial_magmom"),
+    )
 
 
 def moment(calc) -> float:
-    """Total magnetic moment of the density of this iteration."""
-    return float(calc.density.estimate_magnetic_moments()[0][2])
+    """Moments of the atoms in the density of this iteration, along those they began with."""
+    of_atoms = calc.density.estimate_magnetic_moments()[1][:, 2]
+    return float(np.sign(calc.atoms.get_initial_magnetic_moments()) @ of_atoms)
 
 
 def occupancy_error(pairs) -> float:

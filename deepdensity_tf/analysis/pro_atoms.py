@@ -41,7 +41,7 @@ def of_model(model: DeepDensity, symbols: Iterable[str]) -> dict[str, ProAtom]:
         An element the model does not know, or a pro-atom without electrons.
     """
     symbols = sorted(set(symbols))
-    types = dict(zip(symbols, model.atype_of(symbols), strict=True))
+    types = dict(zip(symbols, model.atype_of(symbols, np.zeros(len(symbols))), strict=True))
     with_baseline = model.baseline is not None and np.any(model.baseline)
     log.info(
         "pro-atoms: %s",

@@ -59,6 +59,7 @@ def check_frame(frame: Frame, force: bool = False) -> None:
         grid=frame.loose_points,
         weight=frame.weight,
         electrons=None if frame.full_electrons is None else np.array(frame.full_electrons),
+        initial_magmom=frame.initial_magmom,
     )
     _check_weights(frame)
     findings = examine_distances(frame.coord, frame.box, frame.pbc)

@@ -14,7 +14,7 @@ import numpy as np
 from deepdensity_tf.data.augmentation import read_channels
 from deepdensity_tf.data.checks import estimate_means, report_frame
 from deepdensity_tf.data.frame import Frame
-from deepdensity_tf.data.layout import system_paths
+from deepdensity_tf.data.layout import PER_ATOM, system_paths
 from deepdensity_tf.data.system import DensitySystem
 from deepdensity_tf.data.thinning import thin
 from deepdensity_tf.formats import GridField, read_density
@@ -23,6 +23,7 @@ from deepdensity_tf.formats.vasp_paw import with_channels
 from deepdensity_tf.formats.vasp_potcar import channels_of_potcar
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.images import nearest_images
+from deepdensity_tf.utils.magmom_text import read_magmom
 from deepdensity_tf.utils.paw_blocks import Channels
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class ConvertOptions:
     points: int | None = None
     seed: int = 1
     potcar: str | None = None
+    magmom: str | None = None
 
 
 class NamedFrame(NamedTuple):
@@ -145,6 +147,9 @@ def _read(file: str, extra: str | None, options: ConvertOptions) -> list[GridFie
                 f"{extra}: holds {len(others)} densities, expected {len(volumes)} as in {file}"
             )
         volumes = [_sum(*pair, file, extra) for pair in zip(volumes, others, strict=True)]
+    for volume in volumes if options.magmom is not None else ():
+        moments = read_magmom(options.magmom, len(volume.atoms))
+        volume.atoms.set_initial_magnetic_moments(moments)
     # Before the atoms are sorted: findings number them as the file does.
     volumes = [
         examined(volume, file, _periodic(volume, file, options), options.force)
@@ -220,9 +225,7 @@ def _by_type(found: NamedFrame, file: str, options: ConvertOptions) -> NamedFram
         raise InputError(f"{file}: found {' '.join(unknown)}, expected {' '.join(known)}")
     atype = np.array([known.index(symbol) for symbol in symbols], dtype=np.int32)
     order = np.argsort(atype, kind="stable")
-    per_atom = {
-        name: getattr(frame, name) for name in ("coord", "augmentation", "spin_augmentation")
-    }
+    per_atom = {name: getattr(frame, name) for name in ("coord", *PER_ATOM)}
     ordered = {name: x if x is None else x[order] for name, x in per_atom.items()}
     return found._replace(frame=replace(frame, atype=atype[order], **ordered), names=known)
 
@@ -241,4 +244,5 @@ def _frame(found: GridField, atype: np.ndarray, file: str) -> Frame:
         loose_points=None,
         augmentation=found.augmentation and found.augmentation.total,
         spin_augmentation=found.augmentation and found.augmentation.spin,
+        initial_magmom=None if spin is None else found.atoms.arrays.get("initial_magmoms"),
     )

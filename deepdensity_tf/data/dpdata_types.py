@@ -15,7 +15,8 @@ def density_types() -> tuple[DataType, ...]:
 
     Full grids: `grid_shape` (nframes, 3) and `density` (nframes, npoints), optionally
     `spin_density`. Loose points: `grid` (nframes, npoints, 3) and `density`, optionally `weight`
-    (nframes, npoints) and `electrons` (nframes,). All are optional, so systems without densities
+    (nframes, npoints) and `electrons` (nframes,). With spin also `initial_magmom` (nframes,
+    natoms). All are optional, so systems without densities
     stay valid. Densities in electrons/Å^3, points in Å.
 
     The box of a molecule (`nopbc`), which dpdata drops on reading, is kept where there is a
@@ -56,6 +57,7 @@ def density_types() -> tuple[DataType, ...]:
         DataType("grid", np.ndarray, (Axis.NFRAMES, -1, 3), required=False),
         DataType("weight", np.ndarray, (Axis.NFRAMES, -1), required=False),
         DataType("electrons", np.ndarray, (Axis.NFRAMES,), required=False),
+        DataType("initial_magmom", np.ndarray, (Axis.NFRAMES, Axis.NATOMS), required=False),
         GridBox("grid_box", np.ndarray, (Axis.NFRAMES, 3, 3), required=False, deepmd_name="box"),
     )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepdensity_tf.data.arrays import WatchedFile
+from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.signed_types import signed_types
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,26 @@ class Frame:
     full_electrons: float | None = None  # of the grid that loose points were drawn from
     augmentation: np.ndarray | None = None  # (natoms, n) PAW occupancies, NaN behind them
     spin_augmentation: np.ndarray | None = None  # up minus down, same shape
+    initial_magmom: np.ndarray | None = None  # (natoms,) initial moments; their signs count
 
     def check_unchanged(self) -> None:
         """Raise InputError if a file behind this frame has changed since it was opened."""
         for file in self.files:
             file.check()
+
+    def signed_types(self, ntypes: int) -> np.ndarray:
+        """Types that also say the signs of the initial moments (utils.signed_types).
+
+        Raises
+        ------
+        InputError
+            The frame has none.
+        """
+        if self.initial_magmom is None:
+            raise InputError(
+                f"{self.label}: the model takes initial moments, found no initial_magmom.npy"
+            )
+        return signed_types(self.atype, self.initial_magmom, ntypes)
 
     def points(self, index: np.ndarray | None = None) -> np.ndarray:
         """Positions (n, 3) float64 in Å of all points, or of those with the given flat indices."""

@@ -32,7 +32,9 @@ ARRAYS = {
     "real_atom_types": "iuf",
     "augmentation": "f",
     "spin_augmentation": "f",
+    "initial_magmom": "fi",
 }
+PER_ATOM = ("augmentation", "spin_augmentation", "initial_magmom")  # what a set may say of atoms
 HDF5_SUFFIXES = (".hdf5", ".h5")
 
 
@@ -307,6 +309,7 @@ def _set(name: str, find: Callable[[str], StoredArray | None], natoms: int, pbc:
         ("weight", (nframes, npoints)),
         ("electrons", (nframes,)),
         ("real_atom_types", (nframes, natoms)),
+        ("initial_magmom", (nframes, natoms)),
     ):
         if key in arrays:
             _expect(name, key, arrays[key], shape)

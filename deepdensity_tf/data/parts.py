@@ -32,6 +32,7 @@ _ARRAYS = (
     "weight",
     "augmentation",
     "spin_augmentation",
+    "initial_magmom",
 )
 _STOP = "stop"
 _DENSITIES = ("density", "spin_density")  # stored as systems hold them, in single precision

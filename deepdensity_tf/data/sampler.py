@@ -18,7 +18,7 @@ class Sample(NamedTuple):
 
     coord: np.ndarray  # (natoms, 3) float64, Å
     coord_splits: np.ndarray  # (nframes + 1,) int32
-    atype: np.ndarray  # (natoms,) int32
+    atype: np.ndarray  # (natoms,) int32; with initial moments as utils.signed_types has them
     box: np.ndarray  # (nframes, 9) float64, Å
     point: np.ndarray  # (npoints, 3) float64, Å
     point_splits: np.ndarray  # (nframes + 1,) int32
@@ -44,12 +44,15 @@ class SamplerConfig:
         Take the spin density as second channel.
     augmentation : OccupancyLabels, optional
         Take PAW occupancies too.
+    moments : int, optional
+        Elements of the model, if types say the signs of initial moments too.
     """
 
     numb_points: int
     uniform_fraction: float
     spin: bool = False
     augmentation: OccupancyLabels | None = None
+    moments: int | None = None
 
 
 # Candidates a point: enough for density-weighted draws, few enough for memory-mapped files.
@@ -153,7 +156,7 @@ def assemble(
     return Sample(
         coord=np.concatenate([frame.coord for frame in frames]),
         coord_splits=_splits([len(frame.coord) for frame in frames]),
-        atype=np.concatenate([frame.atype for frame in frames]).astype(np.int32),
+        atype=np.concatenate([_types(frame, config.moments) for frame in frames]),
         box=np.stack([frame.model_box for frame in frames]),
         point=np.concatenate(
             [frame.points(index) for frame, (index, _) in zip(frames, draws, strict=True)]
@@ -231,6 +234,10 @@ def _occupancies(frames: Sequence[Frame], config: SamplerConfig) -> np.ndarray:
     if config.augmentation is None:
         return np.zeros((0, 0, 0))
     return np.concatenate([config.augmentation.of(frame) for frame in frames])
+
+
+def _types(frame: Frame, ntypes: int | None) -> np.ndarray:
+    return frame.atype.astype(np.int32) if ntypes is None else frame.signed_types(ntypes)
 
 
 def _splits(sizes: Sequence[int]) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from deepdensity_tf.data.checks import check_frame
 from deepdensity_tf.data.frame import Frame
 from deepdensity_tf.data.index import indexed_layouts
-from deepdensity_tf.data.layout import SetFiles, SystemFiles, find_layouts
+from deepdensity_tf.data.layout import PER_ATOM, SetFiles, SystemFiles, find_layouts
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.whole import whole_numbers
 
@@ -171,10 +171,7 @@ class DensitySystem:
             files=tuple({array.file: None for array in arrays.values()}),
             weight=rows.get("weight"),
             full_electrons=float(rows["electrons"]) if "electrons" in rows else None,
-            augmentation=rows["augmentation"][atoms] if "augmentation" in rows else None,
-            spin_augmentation=(
-                rows["spin_augmentation"][atoms] if "spin_augmentation" in rows else None
-            ),
+            **{name: rows[name][atoms] for name in PER_ATOM if name in rows},
         )
 
 

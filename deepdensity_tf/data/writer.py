@@ -94,6 +94,7 @@ class SystemWriter:
             "real_atom_types": (self._padded(frame.atype, -1) if self._mixed else None, np.int32),
             "augmentation": (self._padded(frame.augmentation, np.nan), np.float64),
             "spin_augmentation": (self._padded(frame.spin_augmentation, np.nan), np.float64),
+            "initial_magmom": (self._padded(frame.initial_magmom, 0.0), np.float64),
         }
         rows = {name: row for name, row in rows.items() if row[0] is not None}
         key = (len(frame.density), *rows, np.shape(frame.augmentation)[1:])

@@ -30,6 +30,7 @@ class Species(NamedTuple):
 
     index: tf.Tensor  # (natoms,) int32, its type
     vector: tf.Tensor  # (natoms, tebd_dim), the embedding of its type
+    sign: tf.Tensor  # (natoms,) int32, of its initial moment; 0 in models that take none
 
 
 class AtomFeatures(NamedTuple):

@@ -81,6 +81,12 @@ def add_parser(subparsers) -> None:
         help="POTCAR of the CHGCAR files: says what their PAW occupancies are, where their number "
         "does not (d and f elements)",
     )
+    parser.add_argument(
+        "--magmom",
+        metavar="TEXT",
+        help="initial moments of the atoms of every FILE, as in VASP's INCAR: '4*1 4*-1' (default: "
+        "its own, where its format has them)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the draw of points (%(default)s)")
     parser.add_argument(
         "-j", "--jobs", type=positive_int, default=1, metavar="N", help="processes (%(default)s)"
@@ -110,6 +116,7 @@ def run(args: argparse.Namespace) -> None:
         args.points,
         args.seed,
         args.potcar,
+        args.magmom,
     )
     world = start_world()
     bulk = BulkOptions(args.jobs, args.skip_faulty)

@@ -122,6 +122,12 @@ def add_parser(subparsers) -> None:
         help="write d rho/d r too, (nx, ny, nz, 3) in electrons/Å^4, to NAME.gradient.npy",
     )
     parser.add_argument(
+        "--magmom",
+        metavar="TEXT",
+        help="signs of the atoms' initial moments, for models that take them: as in VASP's INCAR, "
+        "'4*1 4*-1', in the order of STRUCTURE (default: its own, where its format has them)",
+    )
+    parser.add_argument(
         "--spin",
         action="store_true",
         help="write the spin density (up minus down) too, to NAME.spin.SUFFIX beside each output; "
@@ -152,15 +158,24 @@ def run(args: argparse.Namespace) -> None:
         _predict_one(args, outputs)
 
 
+def _load(args: argparse.Namespace) -> DeepDensity:
+    from deepdensity_tf.utils.errors import InputError
+
+    model = load_model(args.model)
+    if args.magmom is not None and not model.has_initial_magmom:
+        raise InputError(f"--magmom: {args.model} was trained without initial moments")
+    return model
+
+
 def _predict_one(args: argparse.Namespace, outputs: list[str]) -> None:
     from deepdensity_tf.formats.vasp_potcar import check_channels, check_valence
     from deepdensity_tf.infer.grids import choose_grid, warn_outside
     from deepdensity_tf.infer.prediction import output_files, write_prediction
     from deepdensity_tf.infer.structures import read_structure
 
-    model = load_model(args.model)
+    model = _load(args)
     options = _options(args, outputs, model)
-    structure = read_structure(args.structure, args.frame, args.nopbc, args.force)
+    structure = read_structure(args.structure, args.frame, args.nopbc, args.force, args.magmom)
     grid = choose_grid(structure, options.grid)
     warn_outside(structure.atoms, grid)
     _log_expected(model, structure)
@@ -180,13 +195,13 @@ def _predict_many(args: argparse.Namespace, outputs: list[str], world: World) ->
     from deepdensity_tf.infer.structures import read_structures
     from deepdensity_tf.infer.trajectory import Run, predict_trajectory
 
-    model = load_model(args.model)
+    model = _load(args)
     options = _options(args, outputs, model)
     run = Run(
         model=model,
         model_file=args.model,
         frames=lambda examine: read_structures(
-            args.structure, args.frames, args.nopbc, args.force, examine
+            args.structure, args.frames, args.nopbc, args.force, examine, args.magmom
         ),
         options=options,
         outputs=outputs,
@@ -245,7 +260,7 @@ def _predict(
 def _model_frame(model: DeepDensity, atoms: Atoms) -> tuple:
     """Positions, box and types as the model's evaluations take them."""
     box = atoms.cell.array if atoms.pbc.any() else None
-    return atoms.positions, box, model.atype_of(atoms.get_chemical_symbols())
+    return atoms.positions, box, model.types_of(atoms)
 
 
 def _log_expected(model: DeepDensity, structure: StructureFrame) -> None:
@@ -265,7 +280,7 @@ def _log_electrons(model: DeepDensity, prediction: Prediction, asked: float | No
     valence = model.training_script["model"].get("electrons")
     if valence:
         coord, box, atype = _model_frame(model, prediction.atoms)
-        wanted = sum(valence[t] for t in atype)
+        wanted = sum(valence[t] for t in model.elements_of(atype))
         found = model.eval_electrons(coord, box, atype)[0]
         log.info(
             "the model conserves electrons: %.6f before, %.6f after, a correction of %.4f %%",

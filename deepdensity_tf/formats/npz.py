@@ -27,7 +27,8 @@ def _read(path: Path, unit: str | None = None) -> list[GridField]:
     """Read density (nx, ny, nz) in electrons/Å^3 or `unit`, coord (natoms, 3), box (3, 3) in Å.
 
     Further keys: symbols or numbers (natoms,), pbc (one or three booleans, true), spin_density;
-    PAW occupancies: augmentation, spin_augmentation (natoms, n), augmentation_channels (JSON).
+    PAW occupancies: augmentation, spin_augmentation (natoms, n), augmentation_channels (JSON);
+    initial_magmom (natoms,).
 
     Raises
     ------
@@ -60,6 +61,9 @@ def _read(path: Path, unit: str | None = None) -> list[GridField]:
     coord = _values(path, "coord", data["coord"], (data["coord"].size // 3, 3))
     box = _values(path, "box", data["box"], (3, 3))
     atoms = make_atoms(path, _species(path, data), coord, box, _pbc(path, data))
+    if "initial_magmom" in data:
+        moments = _values(path, "initial_magmom", data["initial_magmom"], (len(atoms),))
+        atoms.set_initial_magnetic_moments(moments)
     spin = channels[1] if len(channels) == 2 else None
     augmentation = _occupancies(path, data, atoms.get_chemical_symbols())
     # GPAW's density lacks what the occupancies of its atoms add.
@@ -143,6 +147,8 @@ def _write(
     }
     if options.spin is not None:
         data["spin_density"] = options.spin
+    if atoms.has("initial_magmoms"):
+        data["initial_magmom"] = atoms.get_initial_magnetic_moments()
     if options.occupancies is not None:
         names = ("augmentation", "spin_augmentation")
         data |= dict(zip(names, options.occupancies.sets, strict=False))

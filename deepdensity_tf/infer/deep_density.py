@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,13 @@ from deepdensity_tf.infer.frozen_model import FrozenModel
 from deepdensity_tf.utils import graph_names
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Occupancies
+from deepdensity_tf.utils.signed_types import STATES, signed_types
 from deepdensity_tf.utils.whole import whole_numbers
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from deepdensity_tf.data.frame import Frame
 
 
 class DeepDensity(FrozenModel):
@@ -40,6 +47,8 @@ class DeepDensity(FrozenModel):
         Further metadata: number of parameters, version of the package.
     has_spin, has_electrons, has_deviation : bool
         What it can tell beside the density.
+    has_initial_magmom : bool
+        Whether types say the signs of the atoms' initial moments too (see `atype_of`).
     calibration : dict
         How its errors go with its deviation (see infer.uncertainty); empty where not known.
     baseline : np.ndarray or None
@@ -66,20 +75,51 @@ class DeepDensity(FrozenModel):
         max_pairs = max_pairs or int(self._graph.number(graph_names.MAX_PAIRS))
         self._points = ChunkedPoints(self._graph, self._atom_tensors, max_pairs)
 
-    def atype_of(self, symbols: list[str]) -> np.ndarray:
+    def atype_of(self, symbols: list[str], magmom: Sequence[float] | None = None) -> np.ndarray:
         """Types (natoms,) int32 of chemical symbols.
+
+        Parameters
+        ----------
+        symbols : list of str
+            Elements.
+        magmom : sequence of float, optional
+            Initial moments, whose signs count: of models that take them (`has_initial_magmom`;
+            `utils.signed_types` says how), else without effect.
 
         Raises
         ------
         InputError
-            An element the model does not know.
+            An element the model does not know; no moments where it takes them.
         """
         unknown = sorted(set(symbols) - set(self.type_map))
         if unknown:
             raise InputError(
                 f"{self._file}: knows {' '.join(self.type_map)}, found {' '.join(unknown)}"
             )
-        return np.array([self.type_map.index(s) for s in symbols], dtype=np.int32)
+        atype = np.array([self.type_map.index(s) for s in symbols], dtype=np.int32)
+        if not self.has_initial_magmom:
+            return atype
+        if magmom is None:
+            raise InputError(
+                f"{self._file}: takes the signs of the atoms' initial moments, found none "
+                "(--magmom, or initial_magmoms of ASE's atoms)"
+            )
+        return signed_types(atype, _array(magmom, "magmom", (-1,)), len(self.type_map))
+
+    def types_of(self, atoms: Atoms) -> np.ndarray:
+        """Types of ASE's atoms, with their initial moments where the model takes them."""
+        magmom = atoms.arrays.get("initial_magmoms")
+        return self.atype_of(atoms.get_chemical_symbols(), magmom)
+
+    def types_of_frame(self, frame: Frame) -> np.ndarray:
+        """Types of a frame of a system that was read with the model's type map."""
+        if self.has_initial_magmom:
+            return frame.signed_types(len(self.type_map))
+        return frame.atype
+
+    def elements_of(self, atype: np.ndarray) -> np.ndarray:
+        """The places in `type_map` of types, whatever their moments."""
+        return np.asarray(atype) % len(self.type_map)
 
     def eval(self, coord, box, atype, points) -> np.ndarray:
         """Density at points.
@@ -266,10 +306,10 @@ class DeepDensity(FrozenModel):
         atype = whole_numbers(atype, "atype")
         if atype.shape != coord.shape[1:2]:
             raise InputError(f"atype has shape {atype.shape}, expected ({coord.shape[1]},)")
-        if atype.size and not (0 <= atype.min() and atype.max() < len(self.type_map)):
+        ntypes = len(self.type_map) * (STATES if self.has_initial_magmom else 1)
+        if atype.size and not (0 <= atype.min() and atype.max() < ntypes):
             raise InputError(
-                f"atype holds {atype.min()} to {atype.max()}, "
-                f"expected 0 to {len(self.type_map) - 1}"
+                f"atype holds {atype.min()} to {atype.max()}, expected 0 to {ntypes - 1}"
             )
         self._refuse_unseen(atype)
         atype = atype.astype(np.int32)
@@ -281,7 +321,8 @@ class DeepDensity(FrozenModel):
 
     def _refuse_unseen(self, atype: np.ndarray) -> None:
         """No model knows an element of its type map that no training frame held."""
-        unseen = [self.type_map[t] for t in np.unique(atype) if not self.elements_seen[t, 0]]
+        elements = np.unique(self.elements_of(atype))
+        unseen = [self.type_map[t] for t in elements if not self.elements_seen[t, 0]]
         if unseen and self.elements_seen.any():
             known = [
                 e for e, seen in zip(self.type_map, self.elements_seen, strict=True) if seen[0]

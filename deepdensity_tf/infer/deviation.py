@@ -67,9 +67,8 @@ def model_deviation(models: Sequence[DeepDensity], atoms: Atoms, radius: float) 
     natoms, npoints = len(atoms), len(points)
     where = (atoms.positions[:, None] + points).reshape(-1, 3)
     box = atoms.cell.array if atoms.pbc.any() else None
-    symbols = atoms.get_chemical_symbols()
     density = np.array(
-        [model.eval(atoms.positions, box, model.atype_of(symbols), where) for model in models]
+        [model.eval(atoms.positions, box, model.types_of(atoms), where) for model in models]
     ).reshape(len(models), natoms, npoints)
     # Around the first model: the spread of equal models is 0, not its rounding error.
     sigma = np.std(density - density[0], axis=0)

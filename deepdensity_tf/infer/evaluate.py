@@ -115,7 +115,7 @@ def _test(
 ) -> _Tested:
     index, frame = entry.indices[place], examined[place]
     error, pred = add_frame_errors(Errors(), model, frame, f"{entry.name} frame {index}")
-    likely = expected_error(model, frame.coord, frame.periodic_box, frame.atype)
+    likely = expected_error(model, frame.coord, frame.periodic_box, model.types_of_frame(frame))
     expected = None if likely is None else likely.nmae
     ref = np.asarray(frame.density)
     shape = (-1,) if frame.grid_shape is None else tuple(frame.grid_shape)

@@ -96,9 +96,9 @@ def predict_frame(
     if frame.grid_shape is None:
         box = frame.periodic_box
         evaluate = model.eval_spin if spin else model.eval
-        return evaluate(frame.coord, box, frame.atype, frame.points())
-    shape, pbc = tuple(frame.grid_shape), frame.pbc
-    return model.eval_grid(frame.coord, frame.box, frame.atype, shape, pbc, progress, spin).ravel()
+        return evaluate(frame.coord, box, model.types_of_frame(frame), frame.points())
+    shape, pbc, atype = tuple(frame.grid_shape), frame.pbc, model.types_of_frame(frame)
+    return model.eval_grid(frame.coord, frame.box, atype, shape, pbc, progress, spin).ravel()
 
 
 def exact_electrons(model: DeepDensity, frame: Frame) -> float | None:
@@ -109,7 +109,7 @@ def exact_electrons(model: DeepDensity, frame: Frame) -> float | None:
     if not model.has_electrons:
         return None
     box = frame.periodic_box
-    return float(model.eval_electrons(frame.coord, box, frame.atype)[0])
+    return float(model.eval_electrons(frame.coord, box, model.types_of_frame(frame))[0])
 
 
 def add_frame_errors(

@@ -57,6 +57,7 @@ class FrozenModel:
         self.info = self._info()
         self.has_spin = "o_spin_density" in graph
         self.has_electrons = "o_electrons" in graph
+        self.has_initial_magmom = graph_names.INITIAL_MAGMOM in graph
         self.has_deviation = "o_deviation" in graph
         self.calibration: dict = {}
         if graph_names.CALIBRATION in graph:

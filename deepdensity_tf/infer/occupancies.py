@@ -88,7 +88,7 @@ def _pair(model: DeepDensity, entry: Chosen, index: int) -> _Pair | None:
     reference = frame_occupancies(frame, model.augmentation, model.type_map)
     if reference is None:
         return None
-    found = model.eval_augmentation(frame.coord, frame.periodic_box, frame.atype)
+    found = model.eval_augmentation(frame.coord, frame.periodic_box, model.types_of_frame(frame))
     return frame.atype, found, reference
 
 

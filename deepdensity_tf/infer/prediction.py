@@ -114,7 +114,7 @@ def predict(
         An element the model does not know, no spin in the model, no electrons to rescale.
     """
     atoms = structure.atoms
-    atype = model.atype_of(atoms.get_chemical_symbols())
+    atype = model.types_of(atoms)
     pbc = bool(atoms.pbc.any())
     box = grid.cell if pbc else None
     frame = (atoms.positions - grid.origin, grid.cell, atype, grid.shape, pbc)
@@ -139,7 +139,7 @@ def predict(
 def _valences(model: DeepDensity, atype: np.ndarray) -> float | None:
     """Electrons of the training's elements, where the model knows them."""
     valence = model.training_script["model"].get("electrons")
-    return float(np.sum(np.take(valence, atype))) if valence else None
+    return float(np.sum(np.take(valence, model.elements_of(atype)))) if valence else None
 
 
 def _scale(found: float, wanted: float | None) -> float:

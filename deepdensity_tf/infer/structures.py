@@ -16,6 +16,7 @@ from deepdensity_tf.formats.findings import report
 from deepdensity_tf.formats.structure_text import examine_file
 from deepdensity_tf.infer.structure_files import file_frames
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.magmom_text import read_magmom
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -53,6 +54,7 @@ def read_structures(
     nopbc: bool = False,
     force: bool = False,
     examine: bool = True,
+    magmom: str | None = None,
 ) -> Iterator[StructureFrame]:
     """Read frames one after the other; memory holds one where ASE's reader of the format streams.
 
@@ -69,6 +71,8 @@ def read_structures(
         Warn of what is odd (see `formats.findings`) instead of refusing it.
     examine : bool
         False if that has been done before.
+    magmom : str, optional
+        Initial moments of the atoms, as in VASP's INCAR, in place of those of the file.
 
     Yields
     ------
@@ -78,7 +82,7 @@ def read_structures(
     ------
     InputError
         Missing or unreadable file, no such frame, no atoms, cell vectors missing in a periodic
-        structure; a structure that is odd.
+        structure; a structure that is odd; moments for another number of atoms.
     """
     if examine and Path(path).is_file():
         report(examine_file(path), path, force)
@@ -89,6 +93,8 @@ def read_structures(
     partly_periodic = False
     for index, atoms, shape in found:
         label = f"{path} frame {index}"
+        if magmom is not None:
+            atoms.set_initial_magnetic_moments(read_magmom(magmom, len(atoms)))
         if nopbc:
             atoms.pbc = False
             if is_too_small(atoms):  # no window on a molecule either: a box around it is
@@ -106,10 +112,10 @@ def read_structures(
 
 
 def read_structure(
-    path: str, index: int = 0, nopbc: bool = False, force: bool = False
+    path: str, index: int = 0, nopbc: bool = False, force: bool = False, magmom: str | None = None
 ) -> StructureFrame:
     """The one frame `index`; see `read_structures`."""
-    return next(read_structures(path, str(index), nopbc, force))
+    return next(read_structures(path, str(index), nopbc, force, magmom=magmom))
 
 
 def is_partly_periodic(atoms: Atoms) -> bool:
@@ -128,4 +134,6 @@ def _system_frames(path: str, frames: str):
         frame = system.frame(number)
         symbols = [system.type_map[atype] for atype in frame.atype]
         atoms = make_atoms(Path(path), symbols, frame.coord, frame.box, frame.pbc)
+        if frame.initial_magmom is not None:
+            atoms.set_initial_magnetic_moments(frame.initial_magmom)
         yield number, atoms, frame.grid_shape

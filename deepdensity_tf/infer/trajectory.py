@@ -160,7 +160,7 @@ def _read_through(run: Run) -> dict[int, str]:
     digests: dict[int, str] = {}
     for structure in run.frames(True):
         try:
-            run.model.atype_of(structure.atoms.get_chemical_symbols())
+            run.model.types_of(structure.atoms)
             grid = choose_grid(structure, run.options.grid)
         except InputError as error:
             raise InputError(f"{structure.label}: {error}") from None
@@ -173,7 +173,9 @@ def _read_through(run: Run) -> dict[int, str]:
 
 def _digest(structure: StructureFrame) -> str:
     atoms = structure.atoms
-    arrays = (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
+    arrays = [atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc]
+    if atoms.has("initial_magmoms"):
+        arrays.append(atoms.get_initial_magnetic_moments())
     data = b"".join(np.asarray(array, dtype=np.float64).tobytes() for array in arrays)
     return hashlib.sha256(data + repr(structure.grid_shape).encode()).hexdigest()[:16]
 

@@ -69,7 +69,7 @@ def expected_error(model: DeepDensity, coord, box, atype) -> Expected | None:
         return None
     of_frame, of_atoms = (x[0] for x in model.eval_deviation(coord, box, atype))
     nmae, scatter = known["factor"] * float(of_frame), known["scatter"]
-    symbols = [model.type_map[t] for t in np.asarray(atype)]
+    symbols = [model.type_map[t] for t in model.elements_of(atype)]
     doubts = [
         *_unlike_atoms(symbols, of_atoms, known["atoms"]),
         *_unlike_bonds(symbols, _bonds(symbols, coord, box, model.rcut), known["bonds"]),
@@ -176,7 +176,7 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
         for index in entry.indices:
             frame = entry.system.frame(index)
             box = frame.periodic_box
-            of_frame, of_atoms = model.eval_deviation(frame.coord, box, frame.atype)
+            of_frame, of_atoms = model.eval_deviation(frame.coord, box, model.types_of_frame(frame))
             deviations.append(float(of_frame[0]))
             symbols = [model.type_map[t] for t in frame.atype]
             orders = _bonds(symbols, frame.coord, box, model.rcut)

@@ -122,7 +122,7 @@ class DeepDensityCalculator:
         return choose_grid(StructureFrame(0, atoms, None, "atoms"), options)
 
     def _on_grid(self, atoms: Atoms, grid: Grid, spin: bool = False) -> np.ndarray:
-        atype = self.model.atype_of(atoms.get_chemical_symbols())
+        atype = self.model.types_of(atoms)
         pbc = bool(atoms.pbc.any())
         coord = atoms.positions - grid.origin
         return self.model.eval_grid(coord, grid.cell, atype, grid.shape, pbc=pbc, spin=spin)

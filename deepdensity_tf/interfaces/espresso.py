@@ -72,6 +72,6 @@ def predict_save(path: str | Path, model: DeepDensity, atoms: Atoms, waves: Plan
     >>> predict_save("x.save", model, atoms, pwscf_settings("scf.in"))  # doctest: +SKIP
     """
     shape = fft_grid(g_vectors(atoms.cell.array, waves))
-    atype = model.atype_of(atoms.get_chemical_symbols())
+    atype = model.types_of(atoms)
     density = model.eval_grid(atoms.positions, atoms.cell.array, atype, shape)
     write_save(path, atoms, density, waves)

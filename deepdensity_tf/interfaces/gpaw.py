@@ -80,6 +80,7 @@ def save_density(calc: GPAW, path: str | Path) -> None:
     }
     if len(nt) == 2:
         data["spin_density"] = nt[0] - nt[1]
+        data["initial_magmom"] = atoms.get_initial_magnetic_moments()
         differences = [m[0] - m[1] for m in matrices]
         data["spin_augmentation"] = _numbers(channels, symbols, differences)
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:

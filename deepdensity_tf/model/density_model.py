@@ -13,10 +13,18 @@ from deepdensity_tf.descriptor import DESCRIPTORS, AtomFeatures, Pairs, Species
 from deepdensity_tf.fit import FITTINGS, FittingContext
 from deepdensity_tf.model.augmentation import AugmentationHead, PredictedOccupancies
 from deepdensity_tf.model.electrons import MissingCharge
+from deepdensity_tf.model.initial_magmom import (
+    InitialMoments,
+    both_pairs,
+    channels_of_both,
+    even,
+    occupancies_of_both,
+)
 from deepdensity_tf.utils.nn import Initializer, TypeEmbedding
 from deepdensity_tf.utils.ops import expansion, neighbor_list
 from deepdensity_tf.utils.paw_blocks import channels_from
 from deepdensity_tf.utils.radial import RadialGrid
+from deepdensity_tf.utils.signed_types import signs
 
 
 class Batch(NamedTuple):
@@ -24,7 +32,7 @@ class Batch(NamedTuple):
 
     coord: tf.Tensor  # (natoms, 3) float64, Å
     coord_splits: tf.Tensor  # (nframes + 1,) int32
-    atype: tf.Tensor  # (natoms,) int32
+    atype: tf.Tensor  # (natoms,) int32; with initial moments as utils.signed_types has them
     box: tf.Tensor  # (nframes, 9) float64, Å; zeros: not periodic
     point: tf.Tensor  # (npoints, 3) float64, Å
     point_splits: tf.Tensor  # (nframes + 1,) int32
@@ -39,6 +47,7 @@ class AtomState(NamedTuple):
     """All that points need to know of the atoms: computed once per frame."""
 
     coef: tf.Tensor  # (natoms, ndensity, nspline, nlm)
+    # With initial moments those of both signs, one after the other: 2 natoms.
     scalars: tf.Tensor  # (natoms, nscalars)
     tensors: tf.Tensor  # (nlm, natoms, nchannels)
     electrons: tf.Tensor  # (nframes,) float64, integral of the tables before any correction
@@ -74,6 +83,9 @@ class DensityModel(tf.Module):
         self.descriptor = DESCRIPTORS[config["descriptor"]["type"]](
             config["descriptor"], config["tebd_dim"], init
         )
+        self.moments = None
+        if config["initial_magmom"]:
+            self.moments = InitialMoments(init, ntypes, config["tebd_dim"])
         context = FittingContext(
             ntypes=ntypes,
             tebd_dim=config["tebd_dim"],
@@ -110,9 +122,9 @@ class DensityModel(tf.Module):
         pairs = Pairs(
             *neighbor_list(coord, coord_splits, coord, coord_splits, box, self.rcut, skip_self=True)
         )
-        species = Species(atype, self.types(atype))
-        features = self.descriptor(species, pairs)
-        coef = self._with_baseline(self.fitting.coefficients(features, species), atype)
+        species = self._species(atype)
+        features, coef = self._coefficients(species, pairs)
+        coef = self._with_baseline(coef, species)
         nframes = tf.shape(coord_splits)[0] - 1
         frame = tf.repeat(tf.range(nframes), coord_splits[1:] - coord_splits[:-1])
         # Exact without a grid: only the spherical part of the first channel holds electrons.
@@ -121,7 +133,8 @@ class DensityModel(tf.Module):
         )
         electrons = tf.math.unsorted_segment_sum(of_atoms, frame, nframes)
         if self.missing_charge is not None:
-            added = self.missing_charge(electrons, features.scalars, species, frame, nframes)
+            scalars = features.scalars if self.moments is None else even(features.scalars)
+            added = self.missing_charge(electrons, scalars, species, frame, nframes)
             added = tf.cast(added, self.dtype)[:, None, :, None]
             coef += tf.pad(added, [[0, 0], [0, self.ndensity - 1], [0, 0], [0, coef.shape[3] - 1]])
         return AtomState(coef, features.scalars, features.tensors, electrons)
@@ -130,12 +143,36 @@ class DensityModel(tf.Module):
         """PAW occupancies of the atoms; None where the model has none."""
         if self.augmentation is None:
             return None
-        species = Species(atype, self.types(atype))
-        return self.augmentation(AtomFeatures(state.scalars, state.tensors), species)
+        species, features = self._species(atype), AtomFeatures(state.scalars, state.tensors)
+        if self.moments is None:
+            return self.augmentation(features, species)
+        found = self.augmentation(features, self.moments.both(species))
+        mean = tf.gather(self.augmentation.mean, species.index)
+        return occupancies_of_both(found, mean, species.sign)
 
-    def _with_baseline(self, coef, atype):
+    def _species(self, atype) -> Species:
+        if self.moments is None:
+            return Species(atype, self.types(atype), tf.zeros_like(atype))
+        ntypes = len(self.type_map)
+        element = atype % ntypes
+        return Species(element, self.types(element), signs(atype, ntypes))
+
+    def _coefficients(self, species: Species, pairs: Pairs):
+        """Features of the atoms, and what the fitting makes of them."""
+        if self.moments is None:
+            features = self.descriptor(species, pairs)
+            return features, self.fitting.coefficients(features, species)
+        both = self.moments.both(species)
+        features = self.descriptor(both, both_pairs(pairs, tf.shape(species.index)[0]))
+        return features, channels_of_both(self.fitting.coefficients(features, both))
+
+    def _with_baseline(self, coef, species: Species):
         """Coefficients of the density from those of the fitting: in its units, on the baseline."""
-        baseline = tf.cast(tf.gather(self.baseline, atype), self.dtype)[..., None]
+        baseline = tf.gather(self.baseline, species.index)
+        if self.moments is not None:  # of the spin: for a moment that is up
+            sign = tf.cast(species.sign, baseline.dtype)[:, None, None]
+            baseline = tf.concat([baseline[:, :1], sign * baseline[:, 1:]], 1)
+        baseline = tf.cast(baseline, self.dtype)[..., None]
         if coef is None:
             return baseline
         scale = tf.cast(self.scale, self.dtype)[:, None, None]
@@ -159,8 +196,7 @@ class DensityModel(tf.Module):
         )
         density = tf.ensure_shape(density, [None, self.ndensity])
         features = AtomFeatures(state.scalars, state.tensors)
-        species = Species(batch.atype, self.types(batch.atype))
-        parts = self.fitting.contributions(features, species, pairs)
+        parts = self.fitting.contributions(features, self._species(batch.atype), pairs)
         if parts is not None:
             summed = tf.math.unsorted_segment_sum(tf.cast(parts, tf.float64), pairs.center, npoints)
             density += self.scale * summed

@@ -15,7 +15,16 @@ from deepdensity_tf.utils.quadrature import ball
 RADIUS = 1.5  # Å, of the regions of atoms over which members are compared
 
 # What members must share, as keys of the model section.
-_SHARED = ("type_map", "rcut_point", "nspline", "spin", "electrons", "precision", "augmentation")
+_SHARED = (
+    "type_map",
+    "rcut_point",
+    "nspline",
+    "spin",
+    "electrons",
+    "precision",
+    "augmentation",
+    "initial_magmom",
+)
 
 
 def check_members(models: Sequence[DensityModel], names: Sequence[str]) -> None:

@@ -29,6 +29,7 @@ from deepdensity_tf.utils import graph_names, ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.foreign_graph import graph_fault
+from deepdensity_tf.utils.signed_types import STATES
 
 MODEL_VERSION = "1.0"
 
@@ -100,7 +101,8 @@ def freeze(
 def _outputs(models: Sequence[DensityModel], coord, atype, box, point, *grid):
     model = models[0]
     batch = flat_batch(coord, atype, box, point)
-    batch = batch._replace(atype=_checked_types(batch.atype, coord, len(model.type_map)))
+    ntypes = len(model.type_map) * (1 if model.moments is None else STATES)
+    batch = batch._replace(atype=_checked_types(batch.atype, coord, ntypes))
     atoms = (batch.coord, batch.coord_splits, batch.atype, batch.box)
     states = [m.atom_state(*atoms) for m in models]
     state = mean_state(states) if len(states) > 1 else states[0]
@@ -228,6 +230,8 @@ def _attributes(models: Sequence[DensityModel], script: dict, data_checksum: str
     }
     if model.augmentation is not None:
         attributes[graph_names.AUGMENTATION] = model.augmentation.channels.to_json()
+    if model.moments is not None:
+        attributes[graph_names.INITIAL_MAGMOM] = 1
     if len(models) > 1:
         attributes |= {graph_names.NMODELS: len(models), graph_names.DEVIATION_RADIUS: RADIUS}
     return attributes

@@ -17,6 +17,7 @@ from deepdensity_tf.data.sampler import Sample
 from deepdensity_tf.model.density_model import Batch, DensityModel
 from deepdensity_tf.utils.ops import neighbor_list
 from deepdensity_tf.utils.scale import MomentTape, Scale
+from deepdensity_tf.utils.signed_types import signs
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,11 @@ def fit_occupancies(model: DensityModel, count: int, draw: Callable[[int], Sampl
     if model.augmentation is not None:
         samples = [draw(index) for index in range(count)]
         atype = np.concatenate([sample.atype for sample in samples])
-        model.augmentation.fit(atype, np.concatenate([s.augmentation for s in samples]))
+        labels = np.concatenate([sample.augmentation for sample in samples])
+        if model.moments is not None:  # of the spin: as if each moment were up
+            sign = signs(atype, len(model.type_map))[:, None, None]
+            labels = np.concatenate([labels[:, :1], sign * labels[:, 1:]], 1)
+        model.augmentation.fit(atype % len(model.type_map), labels)
 
 
 def fit_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
@@ -69,8 +74,11 @@ def fit_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample])
     left = np.zeros(model.ndensity)
     flat = model.baseline.numpy().transpose(0, 2, 1).reshape(-1, model.ndensity)
     for sample in map(draw, range(count)):
-        atoms += np.bincount(sample.atype, minlength=len(atoms))
-        error = np.abs(sample.density - _spherical_design(model, sample) @ flat)
+        atoms += np.bincount(sample.atype % len(atoms), minlength=len(atoms))
+        designs = _spherical_designs(model, sample)
+        parts = np.split(flat, len(designs), axis=1)
+        found = [design @ part for design, part in zip(designs, parts, strict=True)]
+        error = np.abs(sample.density - np.concatenate(found, 1))
         # What the baseline leaves where there is density, each frame relative to its own.
         weight = (sample.weight * np.abs(sample.density[:, 0]))[:, None]
         left += (weight * error).sum(0) / max(weight.sum(), 1e-30)
@@ -101,12 +109,17 @@ def shift_baseline(model: DensityModel, count: int, draw: Callable[[int], Sample
 
 def _least_squares(model: DensityModel, samples: Iterable[Sample]) -> np.ndarray:
     """Baseline (ntypes, ndensity, nspline) of the model's kind, fitted to samples."""
-    equations = _NormalEquations(len(model.type_map) * model.grid.nspline, model.ndensity)
+    size = len(model.type_map) * model.grid.nspline
+    count = 1 if model.moments is None else model.ndensity
+    equations = [_NormalEquations(size, model.ndensity // count) for _ in range(count)]
     for sample in samples:
-        equations.add(_spherical_design(model, sample), sample)
+        designs = _spherical_designs(model, sample)
+        densities = np.split(sample.density, count, axis=1)
+        for one, design, density in zip(equations, designs, densities, strict=True):
+            one.add(design, sample.weight, density)
     config = model.config["baseline"]
     baseline = BASELINES[config["type"]](config)
-    return baseline.fit(model.grid, equations.matrix, equations.right)
+    return np.concatenate([baseline.fit(model.grid, e.matrix, e.right) for e in equations], 1)
 
 
 class _NormalEquations:
@@ -118,15 +131,18 @@ class _NormalEquations:
         self.matrix = csr_array((size, size))
         self.right = np.zeros((size, ndensity))
 
-    def add(self, design, sample: Sample) -> None:
-        """Add a frame: its design matrix (npoints, size), sparse, and its densities."""
-        weighted = design.multiply(sample.weight[:, None]).tocsr().T
+    def add(self, design, weight: np.ndarray, density: np.ndarray) -> None:
+        """Add a frame: its design matrix (npoints, size), sparse, weights and densities."""
+        weighted = design.multiply(weight[:, None]).tocsr().T
         self.matrix = self.matrix + weighted @ design
-        self.right += weighted @ sample.density
+        self.right += weighted @ density
 
 
-def _spherical_design(model: DensityModel, sample: Sample):
-    """Sum over the atoms of each type of every spline: sparse (npoints, ntypes nspline)."""
+def _spherical_designs(model: DensityModel, sample: Sample) -> list:
+    """Sum over the atoms of each type of every spline: sparse (npoints, ntypes nspline).
+
+    One for all channels; with initial moments one for each, that of the spin with the signs.
+    """
     from scipy.sparse import csr_array
 
     center, atom, disp = neighbor_list(
@@ -138,10 +154,14 @@ def _spherical_design(model: DensityModel, sample: Sample):
         model.grid.rcut,
     )
     values = model.grid.design(np.linalg.norm(disp.numpy(), axis=1)).tocoo()
+    ntypes = len(model.type_map)
     center, atype = center.numpy(), sample.atype[atom.numpy()].astype(np.int64)
-    column = atype[values.row] * model.grid.nspline + values.col
-    shape = (len(sample.point), len(model.type_map) * model.grid.nspline)
-    return csr_array((values.data, (center[values.row], column)), shape=shape)
+    column = (atype % ntypes)[values.row] * model.grid.nspline + values.col
+    data = [values.data]
+    if model.moments is not None:
+        data.append(values.data * signs(atype, ntypes)[values.row])
+    shape = (len(sample.point), ntypes * model.grid.nspline)
+    return [csr_array((x, (center[values.row], column)), shape=shape) for x in data]
 
 
 def _fit_features(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:

@@ -131,7 +131,9 @@ def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[
                 select_frames(text, system.nframes, f"{key}.frames ({system.files.path})")
             )
             if model["spin"]:
-                _expect_spin(system)
+                _expect(system, "spin_density", "model.spin")
+            if model["initial_magmom"]:
+                _expect(system, "initial_magmom", "model.initial_magmom")
         faults = known_faults(path, [system.files for system in found])
         if faults and not section["force"]:
             _refuse_faulty(chosen[len(systems) :], faults)
@@ -156,9 +158,9 @@ def _channels(frames: FrameList, wanted: bool | str) -> str:
     return (known if found is None else known.joined(found, "model.augmentation")).to_json()
 
 
-def _expect_spin(system: DensitySystem) -> None:
-    if any("spin_density" not in part.arrays for part in system.files.sets):
-        raise InputError(f"{system.path}: model.spin is true, found no spin_density.npy")
+def _expect(system: DensitySystem, name: str, key: str) -> None:
+    if any(name not in part.arrays for part in system.files.sets):
+        raise InputError(f"{system.path}: {key} is true, found no {name}.npy")
 
 
 def _refuse_faulty(chosen: list[Sequence[int]], faults: list[Fault]) -> None:
@@ -249,7 +251,13 @@ def _sampler_config(section: dict, model: dict) -> SamplerConfig:
     if model["augmentation"]:
         channels = channels_from(model["augmentation"], "model.augmentation")
         labels = OccupancyLabels(channels, tuple(model["type_map"]), model["spin"])
-    return SamplerConfig(section["numb_points"], section["uniform_fraction"], model["spin"], labels)
+    return SamplerConfig(
+        section["numb_points"],
+        section["uniform_fraction"],
+        model["spin"],
+        labels,
+        len(model["type_map"]) if model["initial_magmom"] else None,
+    )
 
 
 def _paths_and_slices(section: dict, key: str) -> list[tuple[str, str]]:

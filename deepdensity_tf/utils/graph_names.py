@@ -25,6 +25,7 @@ AUGMENTATION = f"{ATTRIBUTES}augmentation"
 ELEMENTS_SEEN = f"{ATTRIBUTES}elements_seen"
 # Which node holds which variable of the first model: to train on.
 VARIABLES = f"{ATTRIBUTES}variables"
+INITIAL_MAGMOM = f"{ATTRIBUTES}initial_magmom"
 COMPRESSION = f"{ATTRIBUTES}compression"
 CALIBRATION = f"{ATTRIBUTES}calibration"
 TRAINING_SCRIPT = f"{TRAINING}training_script"

@@ -56,6 +56,12 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
+        "--alternate",
+        action="store_true",
+        help="iron: the moments of every second frame are up and down in turn, a solution of its "
+        "own (model.initial_magmom tells them apart)",
+    )
+    parser.add_argument(
         "--accuracy", type=float, default=1e-4, help="of the density, electrons per electron"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the frames")
@@ -66,6 +72,9 @@ def main() -> None:
         if path.exists():
             continue
         atoms = structure(args.system, args.repeat, np.random.RandomState([args.seed, index]))
+        if args.alternate and index % 2:
+            moments = atoms.get_initial_magnetic_moments()
+            atoms.set_initial_magnetic_moments(moments * (-1) ** np.arange(len(atoms)))
         start = time.perf_counter()
         atoms.calc = calculator(args.system, args.repeat, convergence={"density": args.accuracy})
         energy = atoms.get_potential_energy()

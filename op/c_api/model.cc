@@ -164,6 +164,7 @@ Model::Model(const std::string& path) : path_(path), session_(path) {
   atype_ = session_.tensor("t_type", TF_INT32);
   box_ = session_.tensor("t_box", TF_DOUBLE);
   point_ = session_.tensor("t_point", TF_DOUBLE);
+  nstates_ = session_.has("model_attr/initial_magmom") ? 3 : 1;
   if (session_.has("o_augmentation")) {
     noccupancies_ = session_.last_axis("o_augmentation");
     occupancy_channels_ = session_.text("model_attr/augmentation");
@@ -194,10 +195,10 @@ int32_t Model::type_of(const std::string& element) const {
 }
 
 Model::Frame Model::frame(const DD_Structure& structure) const {
-  check_structure(structure, type_map_.size());
+  check_structure(structure, type_map_.size() * nstates_);
   for (int64_t i = 0; i < structure.natoms; ++i)
-    if (!seen_[structure.atype[i]])
-      throw InvalidArgument(path_ + ": found " + type_map_[structure.atype[i]] +
+    if (const size_t element = structure.atype[i] % type_map_.size(); !seen_[element])
+      throw InvalidArgument(path_ + ": found " + type_map_[element] +
                             " in the structure, which is in the model's type map but was in none of its training data");
   static const double no_box[9] = {};
   Frame frame;

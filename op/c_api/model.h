@@ -59,6 +59,7 @@ class Model {
   Session session_;
   std::vector<std::string> type_map_;
   std::vector<bool> seen_;
+  size_t nstates_;  // of an atom: without initial moment, with one up or down
   double rcut_, rcut_point_;
   int32_t max_pairs_;
   int64_t noccupancies_ = 0;

@@ -69,6 +69,18 @@ def test_spin_and_electrons(load, make_frozen):
     same(electrons, python.eval_electrons(COORD, CELL, ATYPE)[0])
 
 
+def test_initial_moments(load, make_frozen):
+    """A model of two elements takes six types."""
+    path = make_frozen(spin=True, initial_magmom=True)
+    python, model, types = DeepDensity(path), load(path), [2, 5, 1]
+    structure = Structure(COORD, types, CELL)
+    status, spin = model.eval(structure, points(), SPIN_DENSITY)
+    assert status == OK
+    same(spin, python.eval_spin(COORD, CELL, types, points()))
+    status, _ = model.eval(Structure(COORD, [2, 6, 1], CELL), points())
+    assert status == INVALID_ARGUMENT and "expected 0 to 5" in model.error()
+
+
 def test_occupancies(load, make_frozen, frozen_model):
     channels = Channels("gpaw", {"C": (0, 1), "H": (0,)})
     path = make_frozen(spin=True, augmentation=channels.to_json())

@@ -49,7 +49,9 @@ typedef enum DD_Quantity {
 typedef struct DD_Structure {
   int64_t natoms;
   const double* coord;  /* natoms x 3, Å */
-  const int32_t* atype; /* natoms, in the order of the model's types (DD_TypeOf) */
+  const int32_t* atype; /* natoms, in the order of the model's n types (DD_TypeOf); a model with
+                           initial_magmom takes type + n for an initial moment that is up, type + 2 n
+                           for one that is down, type alone for none */
   const double* box;    /* 3 x 3, rows are the cell vectors, Å; NULL (or nine zeros): not periodic */
 } DD_Structure;
 

@@ -1,0 +1,36 @@
+"""Types of atoms that also say the sign of the atom's initial moment.
+
+A model with `initial_magmom` takes, for an atom of the element t of its n, the type t where it has
+no initial moment, t + n where that is up and t + 2 n where it is down.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+STATES = 3  # none, up, down
+
+
+def signed_types(atype: np.ndarray, magmom: np.ndarray, ntypes: int) -> np.ndarray:
+    """Types with the signs of initial moments.
+
+    Parameters
+    ----------
+    atype : np.ndarray
+        (natoms,) elements, below `ntypes`.
+    magmom : np.ndarray
+        (natoms,) initial moments; their sizes do not matter.
+    ntypes : int
+        Elements of the model.
+
+    Returns
+    -------
+    np.ndarray
+        (natoms,) int32.
+    """
+    return (np.asarray(atype) + ntypes * (np.sign(magmom).astype(int) % STATES)).astype(np.int32)
+
+
+def signs(atype, ntypes: int):
+    """-1, 0 or 1 of each atom, from its type (NumPy or TensorFlow)."""
+    return (atype // ntypes + 1) % STATES - 1
