@@ -4,11 +4,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str):
-    # TensorFlow takes seconds to import: only those who ask for the class pay.
+    # Only those who ask for the class wait for NumPy.
     if name == "DeepDensity":
-        from deepdensity_tf.utils.log import import_tensorflow
-
-        import_tensorflow()
         from deepdensity_tf.infer.deep_density import DeepDensity
 
         return DeepDensity

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deepdensity_tf.utils import ops
+from deepdensity_tf.utils import op_library, ops
 from deepdensity_tf.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,15 +49,15 @@ def test_op_library_that_cannot_be_used(tmp_path, monkeypatch, content, message)
     path = tmp_path / "libdeepdensity_op.so"
     if content:
         path.write_bytes(content)
-    monkeypatch.setattr(ops, "LIBRARY", path)
-    ops.library.cache_clear()
+    monkeypatch.setattr(op_library, "LIBRARY", path)
+    op_library.load_op_library.cache_clear()
     try:
         with pytest.raises(InputError) as caught:
-            ops.library()
+            op_library.load_op_library()
     finally:
         monkeypatch.undo()
-        ops.library.cache_clear()
-        ops.library()
+        op_library.load_op_library.cache_clear()
+        op_library.load_op_library()
     assert message in str(caught.value) and "pip install" in str(caught.value)
     assert "\n" not in str(caught.value)
 

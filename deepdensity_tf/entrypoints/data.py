@@ -65,10 +65,6 @@ def run(args: argparse.Namespace) -> None:
     time.sleep(SETTLE)
     start = time.time_ns()
     found = world.from_first(lambda: [find_systems(path) for path in args.paths])
-    if args.rcut:
-        from deepdensity_tf.utils.log import import_tensorflow
-
-        import_tensorflow()
     places = [
         _Place(entry, number, index)
         for entry, systems in enumerate(found)

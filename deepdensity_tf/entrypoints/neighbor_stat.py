@@ -37,9 +37,6 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
-    from deepdensity_tf.utils.log import import_tensorflow
-
-    import_tensorflow()
     from deepdensity_tf.data.system import DensitySystem, find_systems
     from deepdensity_tf.infer.neighbors import neighbor_statistics
 

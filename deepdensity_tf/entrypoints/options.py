@@ -46,9 +46,6 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def load_model(path: str) -> DeepDensity:
     """A frozen model; TensorFlow starts here."""
-    from deepdensity_tf.utils.log import import_tensorflow
-
-    import_tensorflow()
     from deepdensity_tf.infer.deep_density import DeepDensity
 
     return DeepDensity(path)

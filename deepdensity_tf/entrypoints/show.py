@@ -35,12 +35,10 @@ def add_parser(subparsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the sub-command."""
     from deepdensity_tf.utils.errors import InputError
-    from deepdensity_tf.utils.log import import_tensorflow
 
     for name in args.attributes:
         if name not in ATTRIBUTES:
             raise InputError(f"show: found {name!r}, expected one of {', '.join(ATTRIBUTES)}")
-    import_tensorflow()
     from deepdensity_tf.infer.deep_density import DeepDensity
     from deepdensity_tf.utils.shipped import model_path
 

@@ -11,12 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.session import read_graph, start_session
+from deepdensity_tf.infer.graph_def import read_graph
+from deepdensity_tf.infer.session import start_session
 from deepdensity_tf.model.frozen import constants
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.graph_names import COMPRESSION, DISTANCE, EMBEDDING, KEPT, VALUES
 from deepdensity_tf.utils.shipped import model_path
+from deepdensity_tf.utils.tf_graph import Graph
 
 _TERMS = 6  # of a quintic
 _WIDEST, _FINEST = 1 / 16, 1 / 1024  # Å; powers of two are exact in any precision
@@ -112,17 +114,18 @@ class _Net:
 
     def __init__(self, graph_def: tf.compat.v1.GraphDef, scope: str, rcut: float):
         self.scope, self.rcut = scope, rcut
-        graph = tf.Graph()
-        with graph.as_default():
-            part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [f"{scope}/{VALUES}"])
-            tf.import_graph_def(part, name="")
-        self._session = start_session(graph)
-        self.dtype = graph.get_tensor_by_name(f"{scope}/{DISTANCE}:0").dtype.as_numpy_dtype
+        part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [f"{scope}/{VALUES}"])
+        graph = Graph(part.SerializeToString())
+        operations = graph.operations()
+        self._session = start_session(graph, operations)
+        (self._distance,) = operations[f"{scope}/{DISTANCE}"]
+        (self._values,) = operations[f"{scope}/{VALUES}"]
+        self.dtype = self._distance.dtype
 
     def values(self, distance: np.ndarray) -> np.ndarray:
         """(n, nout) float64 at distances (n,) in Å."""
-        feed = {f"{self.scope}/{DISTANCE}:0": distance.astype(self.dtype)}
-        return self._session.run(f"{self.scope}/{VALUES}:0", feed).astype(np.float64)
+        feeds = [(self._distance, distance.astype(self.dtype))]
+        return self._session.run([self._values], feeds)[0].astype(np.float64)
 
     def table(self, step: float) -> np.ndarray:
         """Coefficients (nintervals, 6, nout) of the interpolating quintic spline."""

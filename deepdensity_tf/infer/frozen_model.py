@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from deepdensity_tf.infer.session import GraphSession
 from deepdensity_tf.utils import graph_names
@@ -18,25 +17,25 @@ _ATOM_STATE = [f"{graph_names.ATOM_STATE}/{name}" for name in ("coef", "scalars"
 # What the graph of a model holds: type, number of axes, and the tensor that does not go without
 # where not every model has it. As in op/c_api/model.cc.
 _CONTRACT = {
-    "t_coord": (tf.float64, 3, None),
-    "t_type": (tf.int32, 1, None),
-    "t_box": (tf.float64, 2, None),
-    "t_point": (tf.float64, 3, None),
-    "o_density": (tf.float64, 2, None),
-    "o_density_grad": (tf.float64, 3, None),
-    "o_spin_density": (tf.float64, 2, "o_spin_density"),
-    "o_electrons": (tf.float64, 1, "o_electrons"),
-    "o_neighbors": (tf.int32, 2, "o_neighbors"),
-    "o_deviation": (tf.float64, 1, "o_deviation"),
-    "o_atom_deviation": (tf.float64, 2, "o_deviation"),
-    "o_augmentation": (tf.float64, 3, "o_augmentation"),
-    "o_spin_augmentation": (tf.float64, 3, "o_spin_augmentation"),
-    "t_grid_shape": (tf.int32, 1, "o_grid_parts"),
-    "t_grid_box": (tf.float64, 1, "o_grid_parts"),
-    "t_grid_part": (tf.int32, 1, "o_grid_parts"),
-    "o_grid_parts": (tf.int32, 2, "o_grid_parts"),
-    "o_grid_density": (tf.float64, 1, "o_grid_parts"),
-    "o_grid_spin_density": (tf.float64, 1, "o_grid_spin_density"),
+    "t_coord": (np.float64, 3, None),
+    "t_type": (np.int32, 1, None),
+    "t_box": (np.float64, 2, None),
+    "t_point": (np.float64, 3, None),
+    "o_density": (np.float64, 2, None),
+    "o_density_grad": (np.float64, 3, None),
+    "o_spin_density": (np.float64, 2, "o_spin_density"),
+    "o_electrons": (np.float64, 1, "o_electrons"),
+    "o_neighbors": (np.int32, 2, "o_neighbors"),
+    "o_deviation": (np.float64, 1, "o_deviation"),
+    "o_atom_deviation": (np.float64, 2, "o_deviation"),
+    "o_augmentation": (np.float64, 3, "o_augmentation"),
+    "o_spin_augmentation": (np.float64, 3, "o_spin_augmentation"),
+    "t_grid_shape": (np.int32, 1, "o_grid_parts"),
+    "t_grid_box": (np.float64, 1, "o_grid_parts"),
+    "t_grid_part": (np.int32, 1, "o_grid_parts"),
+    "o_grid_parts": (np.int32, 2, "o_grid_parts"),
+    "o_grid_density": (np.float64, 1, "o_grid_parts"),
+    "o_grid_spin_density": (np.float64, 1, "o_grid_spin_density"),
 }
 # Tensors that go without one another unless the model has spin.
 _WITH_SPIN = {"o_grid_parts": "o_grid_spin_density", "o_augmentation": "o_spin_augmentation"}
@@ -116,15 +115,16 @@ class FrozenModel:
         for name, (dtype, axes, _) in _CONTRACT.items():
             if name not in needed:
                 continue
-            outputs = operations[name].outputs if name in operations else []
+            outputs = operations.get(name)
             if not outputs or outputs[0].dtype != dtype:
-                raise self._lacks(f"{dtype.name} tensor {name}")
-            if outputs[0].shape.rank not in (None, axes):
+                raise self._lacks(f"{dtype.__name__} tensor {name}")
+            shape = outputs[0].shape
+            if shape is not None and len(shape) != axes:
                 raise InputError(
-                    f"{self._file}: tensor {name} has {outputs[0].shape.rank} axes, expected {axes}"
+                    f"{self._file}: tensor {name} has {len(shape)} axes, expected {axes}"
                 )
         for name in self._atom_tensors:
-            if not operations[name.removesuffix(":0")].outputs:
+            if not operations[name.removesuffix(":0")]:
                 raise self._lacks(f"tensor {name}")
 
     def _lacks(self, what: str) -> InputError:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdensity_tf.utils.ops import neighbor_list
+from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.op_library import load_op_library
 from deepdensity_tf.utils.progress import track
+from deepdensity_tf.utils.tf_graph import Graph, Session, Tensor
+from deepdensity_tf.utils.tf_library import TensorFlowError
 
 if TYPE_CHECKING:
     from deepdensity_tf.data.frame import Frame
@@ -47,11 +51,58 @@ def neighbor_statistics(systems: Sequence[DensitySystem], rcut: float) -> dict:
 
 def frame_neighbors(frame: Frame, rcut: float, ntypes: int) -> tuple[float, np.ndarray]:
     """Shortest distance (Å) and largest numbers (ntypes,) of neighbours within a cut-off (Å)."""
-    coord = frame.coord
-    splits = np.array([0, len(coord)], dtype=np.int32)
-    box = np.reshape(frame.model_box, (1, 9)) if frame.pbc else np.zeros((1, 9))
-    centre, atom, disp = neighbor_list(coord, splits, coord, splits, box, rcut, skip_self=True)
-    counts = np.zeros((len(coord), ntypes), dtype=int)
-    np.add.at(counts, (centre.numpy(), np.asarray(frame.atype)[atom.numpy()]), 1)
-    distances = np.linalg.norm(disp.numpy(), axis=1)
+    centre, atom, disp = neighbors(frame.coord, frame.model_box if frame.pbc else None, rcut)
+    counts = np.zeros((len(frame.coord), ntypes), dtype=int)
+    np.add.at(counts, (centre, np.asarray(frame.atype)[atom]), 1)
+    distances = np.linalg.norm(disp, axis=1)
     return distances.min(initial=np.inf), counts.max(axis=0, initial=0)
+
+
+def neighbors(coord: np.ndarray, box, rcut: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs of an atom and the image of another, or of itself, closer than a cut-off.
+
+    Parameters
+    ----------
+    coord : np.ndarray
+        (natoms, 3) positions, Å.
+    box : array_like or None
+        Nine numbers: rows of the cell, Å; None: not periodic.
+    rcut : float
+        Cut-off, Å.
+
+    Returns
+    -------
+    centre, atom : np.ndarray
+        (npairs,) int32, ordered by centre.
+    disp : np.ndarray
+        (npairs, 3) from the centre to the atom's image, Å.
+
+    Raises
+    ------
+    InputError
+        NaN, a cell without volume.
+    """
+    ends = [0, len(coord)]
+    cell = np.zeros(9) if box is None else np.reshape(box, 9)
+    session, inputs, outputs = _search()
+    given = (coord, ends, coord, ends, cell[None], rcut)
+    feeds = [(t, np.asarray(v, t.dtype)) for t, v in zip(inputs, given, strict=True)]
+    try:
+        centre, atom, disp = session.run(outputs, feeds)
+    except TensorFlowError as error:
+        raise InputError(error.own_message) from None
+    return centre, atom, disp
+
+
+@functools.cache
+def _search() -> tuple[Session, list[Tensor], tuple[Tensor, ...]]:
+    """The operation (op/neighbor.cc) in a graph of its own, with its inputs and outputs."""
+    load_op_library()
+    graph = Graph()
+    types = ("float64", "int32") * 2 + ("float64", "float64")
+    inputs = [
+        graph.add("Placeholder", f"input_{k}", dtype=np.dtype(name))[0]
+        for k, name in enumerate(types)
+    ]
+    outputs = graph.add("DdNeighborList", "pairs", inputs, skip_self=True)
+    return Session(graph), inputs, outputs

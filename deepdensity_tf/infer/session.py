@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.foreign_graph import graph_fault, read_model_file
+from deepdensity_tf.utils.op_library import load_op_library
+from deepdensity_tf.utils.tf_graph import Graph, Session, Tensor
+from deepdensity_tf.utils.tf_library import RESOURCE_EXHAUSTED, TensorFlowError
 
 _MAX_ELEMENTS = 2**31  # of one tensor
+# ConfigProto{graph_options{rewrite_options{...}}}, as in C++, so that both have the same numbers.
+_REWRITTEN_ONCE = b"R\x04R\x02`\x01"  # meta_optimizer_iterations: ONE
+_AS_IT_IS = b"R\x05R\x03\x98\x01\x01"  # disable_meta_optimizer: true
 
 
 class GraphSession:
@@ -28,8 +31,8 @@ class GraphSession:
 
     Attributes
     ----------
-    operations : dict of str to tf.Operation
-        By name.
+    operations : dict of str to tuple of Tensor
+        The outputs of operations, by name.
 
     Raises
     ------
@@ -38,34 +41,32 @@ class GraphSession:
     """
 
     def __init__(self, path: Path):
-        ops.library()
+        load_op_library()
         self.path = path
-        graph_def = read_graph(path)
-        graph = tf.Graph()
-        with graph.as_default():
-            try:
-                tf.import_graph_def(graph_def, name="")
-            except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-                raise InputError(
-                    f"{path}: not a usable graph ({str(error).splitlines()[0]})"
-                ) from None
-        self.operations = {operation.name: operation for operation in graph.get_operations()}
+        try:
+            graph = Graph(checked_graph(path))
+        except TensorFlowError as error:
+            raise InputError(f"{path}: not a usable graph ({error.own_message})") from None
+        self.operations = graph.operations()
         self._check_shapes()
-        self._session = start_session(graph)
+        self._session = start_session(graph, self.operations)
 
     def __contains__(self, name: str) -> bool:
         return name in self.operations
 
     def run(self, names, feeds: dict):
         """The tensor or tensors of these names."""
+        if isinstance(names, str):
+            return self.run([names], feeds)[0]
         try:
-            return self._session.run(names, feeds)
-        except tf.errors.ResourceExhaustedError:
-            raise MemoryError(f"{self.path}: a chunk of points; give fewer max_pairs") from None
-        except (tf.errors.OpError, ValueError, TypeError) as error:
-            # Also feeds whose shape a damaged graph does not take.
-            reason = ops.own_message(error) if isinstance(error, tf.errors.OpError) else error
-            raise InputError(f"{self.path}: {reason}") from None
+            given = [self._fed(name, value) for name, value in feeds.items()]
+            return self._session.run([self._tensor(name) for name in names], given)
+        except TensorFlowError as error:
+            if error.code == RESOURCE_EXHAUSTED:
+                raise MemoryError(f"{self.path}: a chunk of points; give fewer max_pairs") from None
+            raise InputError(f"{self.path}: {error.own_message}") from None
+        except (ValueError, TypeError) as error:  # feeds that a damaged graph does not take
+            raise InputError(f"{self.path}: {error}") from None
 
     def shaped(self, name: str, feeds: dict, shape: tuple[int, ...]) -> np.ndarray:
         """A tensor that must have the given shape."""
@@ -79,24 +80,36 @@ class GraphSession:
         return [self._of_shape(*item) for item in zip(names, found, shapes, strict=True)]
 
     def _of_shape(self, name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        if values.shape != shape:
+        if np.shape(values) != shape:
             raise InputError(
-                f"{self.path}: {name} has shape {values.shape}, expected {tuple(shape)}"
+                f"{self.path}: {name} has shape {np.shape(values)}, expected {tuple(shape)}"
             )
         return values
+
+    def _tensor(self, name: str) -> Tensor:
+        operation, _, index = name.partition(":")
+        outputs = self.operations.get(operation, ())
+        if int(index) >= len(outputs):
+            raise InputError(
+                f"{self.path}: has no tensor {operation}, expected a model frozen by dd-tf freeze"
+            )
+        return outputs[int(index)]
+
+    def _fed(self, name: str, value) -> tuple[Tensor, np.ndarray]:
+        tensor = self._tensor(name)
+        array = np.asarray(value, tensor.dtype)
+        if not tensor.takes(array.shape):
+            raise ValueError(f"{name} of shape {tensor.shape} does not take {array.shape}")
+        return tensor, array
 
     def constant(self, name: str):
         """A value that needs no feeds, as the graph holds it."""
         try:
-            return self._session.run(f"{name}:0")
-        except (KeyError, ValueError, TypeError):
-            raise InputError(
-                f"{self.path}: has no tensor {name}, expected a model frozen by dd-tf freeze"
-            ) from None
-        except tf.errors.OpError as error:
-            raise InputError(
-                f"{self.path}: {name} cannot be read ({ops.own_message(error)})"
-            ) from None
+            return self._session.run([self._tensor(f"{name}:0")])[0]
+        except TensorFlowError as error:
+            raise InputError(f"{self.path}: {name} cannot be read ({error.own_message})") from None
+        except TypeError as error:
+            raise InputError(f"{self.path}: {name} cannot be read ({error})") from None
 
     def text(self, name: str) -> str:
         """A constant that is a text."""
@@ -125,41 +138,29 @@ class GraphSession:
 
     def _check_shapes(self) -> None:
         """Refuse shapes on which TensorFlow may end the process; as in C++."""
-        for name, operation in self.operations.items():
-            for output in operation.outputs:
-                dims = output.shape.as_list() if output.shape.rank is not None else []
-                if math.prod(max(n or 1, 1) for n in dims) > _MAX_ELEMENTS:
+        for name, outputs in self.operations.items():
+            for tensor in outputs:
+                if math.prod(max(n, 1) for n in tensor.shape or ()) > _MAX_ELEMENTS:
                     raise InputError(
                         f"{self.path}: refused: makes a shape of more than {_MAX_ELEMENTS} "
                         f"elements (node '{name}')"
                     )
 
 
-def start_session(graph: tf.Graph) -> tf.compat.v1.Session:
-    """A session that rewrites a graph no more than is worth it.
+def start_session(graph: Graph, operations: Container[str]) -> Session:
+    """A session that rewrites a graph of these operations no more than is worth it.
 
     A net for each pair of a point and an atom (`o_neighbors`) gains a sixth; the second round of
     rewriting finds nothing in these graphs and takes as long as the first, for each tensor that is
-    asked for. Other models gain nothing. As in C++, so that both have the same numbers.
+    asked for. Other models gain nothing.
     """
-    config = tf.compat.v1.ConfigProto()
-    options = config.graph_options.rewrite_options
-    if any(operation.name == "o_neighbors" for operation in graph.get_operations()):
-        options.meta_optimizer_iterations = RewriterConfig.ONE
-    else:
-        options.disable_meta_optimizer = True
-    return tf.compat.v1.Session(graph=graph, config=config)
+    return Session(graph, _REWRITTEN_ONCE if "o_neighbors" in operations else _AS_IT_IS)
 
 
-def read_graph(path: Path) -> tf.compat.v1.GraphDef:
+def checked_graph(path: Path) -> bytes:
     """The graph in a file; InputError where there is none, or one that does more than compute."""
     data = read_model_file(path)
     fault = graph_fault(data)
     if fault:
         raise InputError(f"{path}: {fault}")
-    graph = tf.compat.v1.GraphDef()
-    try:
-        graph.ParseFromString(data)
-    except DecodeError:
-        raise InputError(f"{path}: not a graph or truncated, expected a frozen model") from None
-    return graph
+    return data

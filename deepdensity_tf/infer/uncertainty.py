@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepdensity_tf.infer.neighbors import neighbors
 from deepdensity_tf.utils.errors import InputError
-from deepdensity_tf.utils.ops import neighbor_list
 from deepdensity_tf.utils.shipped import model_path
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ def _bonds(symbols: Sequence[str], coord, box, rcut: float) -> np.ndarray:
 
     radii = covalent_radii[[atomic_numbers[s] for s in symbols]]
     coord = np.asarray(coord, dtype=np.float64).reshape(-1, 3)
-    ends, cell = [0, len(coord)], np.zeros(9) if box is None else np.asarray(box).reshape(9)
-    found = neighbor_list(coord, ends, coord, ends, cell[None], rcut, skip_self=True)
-    center, atom, disp = (x.numpy() for x in found)
+    center, atom, disp = neighbors(coord, box, rcut)
     orders = np.exp((radii[center] + radii[atom] - np.linalg.norm(disp, axis=1)) / _PAULING)
     return np.bincount(center, orders, len(coord))
 
@@ -206,7 +204,10 @@ def calibrate(model: DeepDensity, chosen: Sequence[Chosen], nmae: Sequence[float
 
 def write_calibrated(source: str | Path, target: str | Path, calibration: dict) -> None:
     """A copy of a frozen model that carries its calibration."""
-    from deepdensity_tf.infer.session import read_graph
+    from deepdensity_tf.utils.log import import_tensorflow
+
+    import_tensorflow()
+    from deepdensity_tf.infer.graph_def import read_graph
     from deepdensity_tf.model.frozen import constants
     from deepdensity_tf.utils.files import atomic_path
     from deepdensity_tf.utils.graph_names import CALIBRATION

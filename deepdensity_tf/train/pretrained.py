@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.infer.session import read_graph
+from deepdensity_tf.infer.graph_def import read_graph
 from deepdensity_tf.model.augmentation import AugmentationHead
 from deepdensity_tf.model.variables import assign_variables, variables_by_path
 from deepdensity_tf.train.checkpoint import TrainingState, load_state

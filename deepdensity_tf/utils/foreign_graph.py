@@ -13,9 +13,9 @@ import os
 import stat
 from pathlib import Path
 
-from deepdensity_tf.utils import ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.native import C_LIBRARY
+from deepdensity_tf.utils.op_library import load_op_library
 
 _MAX_BYTES = 2**31 - 1  # what protocol buffers take
 
@@ -30,7 +30,7 @@ def graph_fault(graph: bytes) -> str:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    ops.library()  # TensorFlow first, so that the library shares its
+    load_op_library()  # TensorFlow first, so that the library shares its
     try:
         library = ctypes.CDLL(str(C_LIBRARY))
     except OSError as error:

@@ -60,9 +60,16 @@ def import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
-    _quieten_tensorflow()
-    with _native_stderr_held(), _keras_left_out(), uncollected():
+    with quiet_tensorflow(), _keras_left_out(), uncollected():
         import tensorflow  # noqa: F401
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Load TensorFlow without what its native code writes before its log is set up."""
+    _quieten_tensorflow()
+    with _native_stderr_held():
+        yield
 
 
 @contextmanager

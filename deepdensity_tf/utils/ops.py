@@ -4,54 +4,25 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from pathlib import Path
 
 import tensorflow as tf
 
-from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.native import OP_LIBRARY as LIBRARY
+from deepdensity_tf.utils.op_library import load_op_library, native, obey_threads
 
 
 @functools.cache
 def library():
-    """Load the op library into TensorFlow, once.
+    """The ops as Python functions; loads the op library, once.
 
     Raises
     ------
     InputError
-        If the library was not built, TensorFlow cannot load it, or another copy of it is in the
-        process.
+        As `op_library.load_op_library`.
     """
-    if not LIBRARY.is_file():
-        raise InputError(f"{LIBRARY}: the op library is missing; build it by `pip install .`")
-    try:
-        module = tf.load_op_library(str(LIBRARY))
-    except (tf.errors.OpError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{LIBRARY}: TensorFlow {tf.__version__} cannot load the op library ({reason}); "
-            "build it anew by `pip install .`"
-        ) from None
-    native = _native()
-    if native.deepdensity_is_second_copy():
-        raise InputError(
-            f"{LIBRARY}: another copy of the op library is in this process ({_other_copies()}), "
-            "expected one; use a single installation of deepdensity_tf"
-        )
-    native.deepdensity_set_num_threads(tf.config.threading.get_intra_op_parallelism_threads())
-    return module
-
-
-def _native() -> ctypes.CDLL:
-    """What the library has beside its ops (op/library.cc)."""
-    return ctypes.CDLL(str(LIBRARY))
-
-
-def _other_copies() -> str:
-    maps = Path("/proc/self/maps")
-    lines = maps.read_text().splitlines() if maps.is_file() else []
-    files = {line.split(maxsplit=5)[-1] for line in lines if LIBRARY.stem in line}
-    return ", ".join(sorted(files - {str(LIBRARY.resolve())})) or "of unknown place"
+    load_op_library()
+    obey_threads()
+    return tf.load_op_library(str(LIBRARY))
 
 
 def native_ops() -> frozenset[str]:
@@ -62,13 +33,13 @@ def native_ops() -> frozenset[str]:
 def num_threads() -> int:
     """Threads of the native code, by the rule of op/threads.h."""
     library()
-    return _native().deepdensity_num_threads()
+    return native().deepdensity_num_threads()
 
 
 def instruction_set() -> str:
     """Which kernels are in use: baseline, avx2 or avx512; DEEPDENSITY_ISA chooses."""
     library()
-    name = _native().deepdensity_instruction_set
+    name = native().deepdensity_instruction_set
     name.restype = ctypes.c_char_p
     return name().decode()
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from deepdensity_tf.infer.compression import compress, density_error
 from deepdensity_tf.infer.deep_density import DeepDensity
-from deepdensity_tf.infer.session import read_graph
+from deepdensity_tf.infer.graph_def import read_graph
 from deepdensity_tf.main import main
 
 BOX = np.array([[4.1, 0.2, -0.3], [0.9, 4.6, 0.1], [-0.7, 0.4, 5.0]])
