@@ -10,6 +10,7 @@ import numpy as np
 from deepdensity_tf.formats.base import first_line
 from deepdensity_tf.formats.field import GridField
 from deepdensity_tf.formats.registry import FORMATS, Format
+from deepdensity_tf.utils.deferred import ase_io
 from deepdensity_tf.utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def _read(path: Path) -> list[GridField]:
     InputError
         Not a .gpw file, or one without density.
     """
+    ase_io()
     import ase.io.ulm
     from ase.io.trajectory import read_atoms
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdensity_tf.formats.base import first_line, read_text
+from deepdensity_tf.utils.deferred import ase_io
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def read_header(path: Path, text: str) -> tuple[Atoms, list[str]]:
     InputError
         No such header, no line of elements, or a label that is no element.
     """
+    ase_io()
     from ase.io.vasp import read_vasp_configuration
 
     lines = text.split("\n")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from deepdensity_tf.formats.vasp_paw import augmentation_text
+from deepdensity_tf.utils.deferred import ase_io
 from deepdensity_tf.utils.files import atomic_path
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def write_chgcar(path: Path, content: ChgcarContent) -> None:
 
 
 def _header(content: ChgcarContent) -> str:
+    ase_io()
     from ase.io.vasp import write_vasp
 
     text = io.StringIO()

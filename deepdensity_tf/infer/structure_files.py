@@ -16,6 +16,7 @@ from deepdensity_tf.formats.base import is_compressed, open_bytes, read_bytes, r
 from deepdensity_tf.formats.files import plain_name
 from deepdensity_tf.formats.qe_kinds import is_input, named_by_element
 from deepdensity_tf.formats.streams import EndingText
+from deepdensity_tf.utils.deferred import ase_io
 from deepdensity_tf.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,14 +70,12 @@ def _chosen(path: str, frames: str) -> range:
 
 
 def _iread(path: str, chosen: range) -> Iterator[Atoms]:
-    import ase.io
-
     index = slice(chosen.start, chosen.stop, chosen.step)
     try:
         with _opened(Path(path)) as (source, kind):
             # parallel: ASE would send the frames of the first MPI rank to all.
             options = {"parallel": False, "do_not_split_by_at_sign": True}
-            found = ase.io.iread(source, index, kind, **options)
+            found = ase_io().iread(source, index, kind, **options)
             if kind == "lammps-dump-text":
                 found = _whole_frames(source, list(found), chosen)
             count = 0
@@ -124,15 +123,14 @@ def _expect_end(path: str, stream: EndingText) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, str]]:
     """What ASE reads, a stream or the file's name, and the name of its format."""
-    from ase.io.formats import filetype, get_ioformat
-
+    formats = ase_io().formats
     head = io.BytesIO(read_bytes(path, _HEAD).removeprefix(codecs.BOM_UTF8))
     head.name = plain_name(path)  # type: ignore[attr-defined]
     is_data = _LAMMPS_DATA.match(head.getvalue())
-    kind = "lammps-data" if is_data else filetype(head)
-    if not get_ioformat(kind).acceptsfd:
+    kind = "lammps-data" if is_data else formats.filetype(head)
+    if not formats.get_ioformat(kind).acceptsfd:
         yield str(path), kind
-    elif not get_ioformat(kind).isbinary:
+    elif not formats.get_ioformat(kind).isbinary:
         with EndingText(path) as stream:
             yield stream, kind
     elif kind == "cif":
@@ -146,15 +144,13 @@ def _opened(path: Path) -> Iterator[tuple[Any, str]]:
 
 def _read_by_us(path: Path) -> list[Atoms] | None:
     """Structures of formats in which ASE guesses elements or overlooks units; None: for ASE."""
-    from ase.io.formats import extension2format
-
     from deepdensity_tf.formats import read_density
     from deepdensity_tf.formats.vasp_header import read_structures
 
     name = plain_name(path).upper()
     vasp = name.startswith(_VASP_STARTS) or any(word in name for word in _VASP_WORDS)
     if name.endswith((".VASP", ".POSCAR")) or (
-        vasp and Path(name).suffix[1:].lower() not in extension2format
+        vasp and Path(name).suffix[1:].lower() not in ase_io().formats.extension2format
     ):
         return read_structures(path)
     if name.endswith((".CUBE", ".CUB", ".NPZ", ".SAVE")):
@@ -168,6 +164,7 @@ def _read_by_us(path: Path) -> list[Atoms] | None:
 
 
 def _pwscf_structure(path: Path) -> Atoms:
+    ase_io()
     from ase.io.espresso import read_espresso_in
 
     text = read_text(path)
