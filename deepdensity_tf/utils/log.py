@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deepdensity_tf.utils.garbage import uncollected
 
+_ONE_AT_A_TIME = threading.RLock()  # of two threads, one would put the other's file back as stderr
 _LEVELS = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}
 
 
@@ -68,7 +70,7 @@ def import_tensorflow() -> None:
 def quiet_tensorflow() -> Iterator[None]:
     """Load TensorFlow without what its native code writes before its log is set up."""
     _quieten_tensorflow()
-    with _native_stderr_held():
+    with _ONE_AT_A_TIME, _native_stderr_held():
         yield
 
 

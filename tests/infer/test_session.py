@@ -41,6 +41,16 @@ def run(script, *arguments, **environment):
     return done.stdout
 
 
+def test_first_models_in_several_threads(frozen_model):
+    script = """
+        from concurrent.futures import ThreadPoolExecutor
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda k: evaluated(), range(8)))
+        print(all((other == found[0]).all() for other in found), os.readlink("/proc/self/fd/2")[:5])
+    """
+    assert run(script, frozen_model) == "True pipe:\n"
+
+
 def test_no_python_of_tensorflow_is_needed(frozen_model):
     script = """
         density = evaluated()
