@@ -58,14 +58,15 @@ class GraphSession:
         """The tensor or tensors of these names."""
         if isinstance(names, str):
             return self.run([names], feeds)[0]
+        fetches = [self._tensor(name) for name in names]
+        given = [self._fed(name, value) for name, value in feeds.items()]
         try:
-            given = [self._fed(name, value) for name, value in feeds.items()]
-            return self._session.run([self._tensor(name) for name in names], given)
+            return self._session.run(fetches, given)
         except TensorFlowError as error:
             if error.code == RESOURCE_EXHAUSTED:
                 raise MemoryError(f"{self.path}: a chunk of points; give fewer max_pairs") from None
             raise InputError(f"{self.path}: {error.own_message}") from None
-        except (ValueError, TypeError) as error:  # feeds that a damaged graph does not take
+        except TypeError as error:
             raise InputError(f"{self.path}: {error}") from None
 
     def shaped(self, name: str, feeds: dict, shape: tuple[int, ...]) -> np.ndarray:
@@ -96,10 +97,16 @@ class GraphSession:
         return outputs[int(index)]
 
     def _fed(self, name: str, value) -> tuple[Tensor, np.ndarray]:
+        """What a tensor is given; a damaged graph may not take it."""
         tensor = self._tensor(name)
-        array = np.asarray(value, tensor.dtype)
+        try:
+            array = np.asarray(value, tensor.dtype)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self.path}: {name}: {error}") from None
         if not tensor.takes(array.shape):
-            raise ValueError(f"{name} of shape {tensor.shape} does not take {array.shape}")
+            raise InputError(
+                f"{self.path}: {name} of shape {tensor.shape} does not take {array.shape}"
+            )
         return tensor, array
 
     def constant(self, name: str):

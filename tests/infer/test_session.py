@@ -256,8 +256,9 @@ def test_any_memory_is_taken(graph, x):
     ],
 )
 def test_errors_name_the_file(graph, names, feeds, words):
-    with pytest.raises(InputError, match=rf"graph\.pb: .*{words}"):
+    with pytest.raises(InputError, match=rf"graph\.pb: .*{words}") as caught:
         graph.run(names, feeds)
+    assert str(caught.value).count("graph.pb") == 1
 
 
 def test_constants_that_are_something_else(graph):
