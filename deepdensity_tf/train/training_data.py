@@ -131,9 +131,10 @@ def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[
                 select_frames(text, system.nframes, f"{key}.frames ({system.files.path})")
             )
             if model["spin"]:
-                _expect(system, "spin_density", "model.spin")
+                _expect(system, "spin_density", "model.spin is true, found no spin_density.npy")
             if model["initial_magmom"]:
-                _expect(system, "initial_magmom", "model.initial_magmom")
+                lacking = "model.initial_magmom is true, found no initial_magmom.npy"
+                _expect(system, "initial_magmom", lacking)
         faults = known_faults(path, [system.files for system in found])
         if faults and not section["force"]:
             _refuse_faulty(chosen[len(systems) :], faults)
@@ -158,9 +159,9 @@ def _channels(frames: FrameList, wanted: bool | str) -> str:
     return (known if found is None else known.joined(found, "model.augmentation")).to_json()
 
 
-def _expect(system: DensitySystem, name: str, key: str) -> None:
+def _expect(system: DensitySystem, name: str, lacking: str) -> None:
     if any(name not in part.arrays for part in system.files.sets):
-        raise InputError(f"{system.path}: {key} is true, found no {name}.npy")
+        raise InputError(f"{system.path}: {lacking}")
 
 
 def _refuse_faulty(chosen: list[Sequence[int]], faults: list[Fault]) -> None:
