@@ -16,8 +16,8 @@ def density_types() -> tuple[DataType, ...]:
     Full grids: `grid_shape` (nframes, 3) and `density` (nframes, npoints), optionally
     `spin_density`. Loose points: `grid` (nframes, npoints, 3) and `density`, optionally `weight`
     (nframes, npoints) and `electrons` (nframes,). With spin also `initial_magmom` (nframes,
-    natoms). All are optional, so systems without densities
-    stay valid. Densities in electrons/Å^3, points in Å.
+    natoms). All are optional, so systems without densities stay valid. Densities in electrons/Å^3,
+    points in Å.
 
     The box of a molecule (`nopbc`), which dpdata drops on reading, is kept where there is a
     `grid_shape`: it spans the grid. dpdata holds all frames of a system in one array, so it cannot

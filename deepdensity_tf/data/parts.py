@@ -21,6 +21,7 @@ import numpy as np
 from deepdensity_tf import __version__
 from deepdensity_tf.data.conversion import ConvertOptions, NamedFrame
 from deepdensity_tf.data.frame import Frame
+from deepdensity_tf.data.layout import PER_ATOM
 from deepdensity_tf.utils.errors import InputError
 
 _ARRAYS = (
@@ -30,9 +31,7 @@ _ARRAYS = (
     "spin_density",
     "loose_points",
     "weight",
-    "augmentation",
-    "spin_augmentation",
-    "initial_magmom",
+    *PER_ATOM,
 )
 _STOP = "stop"
 _DENSITIES = ("density", "spin_density")  # stored as systems hold them, in single precision

@@ -80,9 +80,8 @@ class Graph:
         position = ctypes.c_size_t(0)
         found = {}
         while operation := library.TF_GraphNextOperation(self.handle, ctypes.byref(position)):
-            count = library.TF_OperationNumOutputs(operation)
             name = library.TF_OperationName(operation).decode(errors="replace")
-            found[name] = tuple(self._tensor(Output(operation, k)) for k in range(count))
+            found[name] = self._outputs(operation)
         return found
 
     def add(
@@ -98,8 +97,10 @@ class Graph:
                 library.TF_SetAttrBool(description, key.encode(), value)
             else:
                 library.TF_SetAttrType(description, key.encode(), _TYPES[value.name])
-        operation = call("TF_FinishOperation", description)
-        count = library.TF_OperationNumOutputs(operation)
+        return self._outputs(call("TF_FinishOperation", description))
+
+    def _outputs(self, operation: int) -> tuple[Tensor, ...]:
+        count = tensorflow().TF_OperationNumOutputs(operation)
         return tuple(self._tensor(Output(operation, k)) for k in range(count))
 
     def _tensor(self, output: Output) -> Tensor:

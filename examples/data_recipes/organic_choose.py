@@ -36,18 +36,15 @@ def main() -> None:
     args = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     model = DeepDensity(args.model)
+    pool = molecules(args.pool, "0/1")
     ranked = sorted(
-        ((likely_error(model, smiles, args.seed), name, smiles) for name, smiles in pool(args)),
+        ((likely_error(model, smiles, args.seed), name, smiles) for name, smiles in pool),
         reverse=True,
     )
     chosen = different(ranked, args.choose, args.alike)
     for place in np.random.default_rng(args.seed).permutation(len(chosen)):
         print(*chosen[place][1:])
     print(f"expected errors {chosen[-1][0]:.3f} to {chosen[0][0]:.3f} %", file=sys.stderr)
-
-
-def pool(args: argparse.Namespace) -> list[tuple[str, str]]:
-    return list(molecules(args.pool, "0/1"))
 
 
 def likely_error(model: DeepDensity, smiles: str, seed: int) -> float:
