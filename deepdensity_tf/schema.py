@@ -551,6 +551,11 @@ def _check_values(data: dict, source: str) -> None:
         raise InputError(
             f"{source}: training.trained is {trained}, model.augmentation is false, expected true"
         )
+    if data["loss"]["pref_dipole"] and fitting["type"] != "expansion":
+        raise InputError(
+            f"{source}: loss.pref_dipole needs model.fitting_net.type expansion, "
+            f"found {fitting['type']}"
+        )
     if model["initial_magmom"]:
         _check_initial_magmom(model, source)
     _check_electrons(model, source)

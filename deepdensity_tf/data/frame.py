@@ -27,6 +27,7 @@ class Frame:
     files: tuple[WatchedFile, ...] = ()  # what the views above map
     weight: np.ndarray | None = None  # (npoints,) of loose points; None: all the same
     full_electrons: float | None = None  # of the grid that loose points were drawn from
+    known_first_moment: np.ndarray | None = None  # `first_moment`, where it was asked for
     augmentation: np.ndarray | None = None  # (natoms, n) PAW occupancies, NaN behind them
     spin_augmentation: np.ndarray | None = None  # up minus down, same shape
     initial_magmom: np.ndarray | None = None  # (natoms,) initial moments; their signs count
@@ -93,6 +94,23 @@ class Frame:
             return self.full_electrons
         volume = self.volume
         return None if volume is None else self.mean(self.density) * volume
+
+    @property
+    def first_moment(self) -> np.ndarray | None:
+        """First moment of the density about the mean position of the atoms, (3,) e Å.
+
+        None where it has no meaning or is not known well: of periodic frames and loose points.
+        """
+        if self.pbc or self.grid_shape is None or len(self.grid_shape) != 3:
+            return None
+        grid = self.density.reshape(self.grid_shape)
+        sums = (
+            grid.sum((1, 2), dtype=np.float64),
+            *(grid.sum(0, dtype=np.float64).sum(k) for k in (1, 0)),
+        )
+        fractional = [np.arange(len(each)) @ each / len(each) for each in sums]
+        about = np.asarray(fractional) @ self.box - sums[0].sum() * self.coord.mean(0)
+        return about * self.volume_element
 
     @property
     def model_box(self) -> np.ndarray:

@@ -28,6 +28,8 @@ class Sample(NamedTuple):
     electrons: np.ndarray  # (nframes,) float64, of the whole frame; 0 where not known
     # (natoms, nset, width) float64 PAW occupancies, NaN where none; empty unless they are learned
     augmentation: np.ndarray = np.zeros((0, 0, 0))
+    # (nframes, 3) float64 e Å (Frame.first_moment), NaN where not known; empty unless learned
+    first_moment: np.ndarray = np.zeros((0, 3))
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class SamplerConfig:
         Take PAW occupancies too.
     moments : int, optional
         Elements of the model, if types say the signs of initial moments too.
+    dipole : bool
+        Take the first moments of the densities.
     """
 
     numb_points: int
@@ -53,6 +57,7 @@ class SamplerConfig:
     spin: bool = False
     augmentation: OccupancyLabels | None = None
     moments: int | None = None
+    dipole: bool = False
 
 
 # Candidates a point: enough for density-weighted draws, few enough for memory-mapped files.
@@ -167,6 +172,7 @@ def assemble(
         volume=np.array([frame.volume or 0.0 for frame in frames], dtype=np.float64),
         electrons=np.array([frame.electrons or 0.0 for frame in frames], dtype=np.float64),
         augmentation=_occupancies(frames, config),
+        first_moment=_first_moments(frames) if config.dipole else np.zeros((0, 3)),
     )
 
 
@@ -234,6 +240,13 @@ def _occupancies(frames: Sequence[Frame], config: SamplerConfig) -> np.ndarray:
     if config.augmentation is None:
         return np.zeros((0, 0, 0))
     return np.concatenate([config.augmentation.of(frame) for frame in frames])
+
+
+def _first_moments(frames: Sequence[Frame]) -> np.ndarray:
+    unknown = np.full(3, np.nan)
+    return np.stack(
+        [unknown if f.known_first_moment is None else f.known_first_moment for f in frames]
+    )
 
 
 def _types(frame: Frame, ntypes: int | None) -> np.ndarray:

@@ -21,7 +21,7 @@ class Errors:
     def __init__(self):
         self.frames: list[dict] = []
 
-    def add(self, predicted, sample, electrons=None, occupancies=None) -> None:
+    def add(self, predicted, sample, electrons=None, occupancies=None, moments=None) -> None:
         """Add the frames of a sample, whatever the numbers are.
 
         Parameters
@@ -34,6 +34,8 @@ class Errors:
             (nframes,) exact integrals of the model; without them charges are those of the points.
         occupancies : tuple of ndarray, optional
             PAW occupancies of the atoms (natoms, nset, width) and their units (natoms, nset).
+        moments : array_like, optional
+            (nframes, 3) first moments of the model, e Å.
         """
         predicted, reference = np.asarray(predicted), np.asarray(sample.density)
         for index, volume in enumerate(sample.volume):
@@ -48,6 +50,9 @@ class Errors:
                 values, unit = (np.asarray(x)[atoms] for x in occupancies)
                 wanted = sample.augmentation[atoms]
                 error["augmentation_error"] = occupancy_error(values, wanted, unit)
+            if moments is not None:
+                off = float(np.linalg.norm(moments[index] - sample.first_moment[index]))
+                error["dipole_error"] = off if np.isfinite(off) else None
             self.frames.append({"label": "", "sampled": True, **error})
 
     def add_frame(self, *args, **kwargs) -> dict:

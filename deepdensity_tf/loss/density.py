@@ -19,6 +19,8 @@ class FrameErrors(NamedTuple):
     spin: tf.Tensor  # sum |error of spin density| / sum |reference density|
     # Mean over the atoms of |error of the PAW occupancies| / their spread in the data; 0 without
     augmentation: tf.Tensor
+    # |error of the first moment| / electrons, 1/Å; 0 where it is not known
+    dipole: tf.Tensor
 
 
 def arguments() -> list[Argument]:
@@ -47,6 +49,15 @@ def arguments() -> list[Argument]:
             default=0.0,
             doc="Prefactor of the relative error of the integrated charge, which is exact with "
             "fitting type expansion on full grids, else that of the points.",
+            **NOT_NEGATIVE,
+        ),
+        Argument(
+            "pref_dipole",
+            float,
+            optional=True,
+            default=0.0,
+            doc="Prefactor of the error of the dipole moment in e Å, relative to the number of "
+            "electrons; of isolated frames on full grids, with fitting type expansion.",
             **NOT_NEGATIVE,
         ),
         Argument(
@@ -81,7 +92,9 @@ class DensityLoss:
     def __init__(self, config: dict):
         self._config = config
 
-    def errors(self, predicted, sample, electrons=None, occupancies=None) -> FrameErrors:
+    def errors(
+        self, predicted, sample, electrons=None, occupancies=None, moments=None
+    ) -> FrameErrors:
         """Errors of each frame of a batch.
 
         Parameters
@@ -94,6 +107,8 @@ class DensityLoss:
             (nframes,) exact integrals of the model.
         occupancies : PredictedOccupancies, optional
             Those of the model.
+        moments : tf.Tensor, optional
+            (nframes, 3) first moments of the model.
         """
         splits = tf.cast(sample.point_splits, tf.int64)
         nframes = tf.shape(splits)[0] - 1
@@ -116,6 +131,7 @@ class DensityLoss:
             charge=charge,
             spin=spin / reference,
             augmentation=_occupancy_errors(occupancies, sample, 0 * reference),
+            dipole=_dipole_errors(moments, sample, 0 * reference),
         )
 
     def __call__(self, errors: FrameErrors):
@@ -126,8 +142,20 @@ class DensityLoss:
             (self._config["pref_charge"], errors.charge),
             (self._config["pref_spin"], errors.spin),
             (self._config["pref_aug"], errors.augmentation),
+            (self._config["pref_dipole"], errors.dipole),
         )
         return tf.reduce_mean(sum(factor * error for factor, error in factors if factor))
+
+
+def _dipole_errors(moments, sample, zeros):
+    """Of each frame, where both the moment and the number of electrons are known."""
+    if moments is None:
+        return zeros
+    known = tf.math.is_finite(sample.first_moment[:, 0]) & (sample.electrons > 0)
+    difference = tf.where(known[:, None], moments - sample.first_moment, 0.0)
+    # The root has no derivative at 0.
+    norm = tf.sqrt(tf.reduce_sum(difference**2, 1) + 1e-12)
+    return tf.where(known, norm / tf.where(known, sample.electrons, 1.0), 0.0)
 
 
 def _occupancy_errors(occupancies, sample, zeros):

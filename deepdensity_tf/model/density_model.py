@@ -178,6 +178,21 @@ class DensityModel(tf.Module):
         scale = tf.cast(self.scale, self.dtype)[:, None, None]
         return tf.concat([scale * coef[..., :1] + baseline, scale * coef[..., 1:]], -1)
 
+    def first_moments(self, state: AtomState, coord, coord_splits):
+        """First moments of isolated frames about the mean positions of their atoms, e Å.
+
+        Exact without a grid, (nframes, 3) float64; of a fitting that has coefficients for all.
+        """
+        nframes = tf.shape(coord_splits)[0] - 1
+        natoms = coord_splits[1:] - coord_splits[:-1]
+        frame = tf.repeat(tf.range(nframes), natoms)
+        centre = tf.math.unsorted_segment_mean(coord, frame, nframes)
+        coef = tf.cast(state.coef[:, 0, :, :4], tf.float64)
+        charge = tf.linalg.matvec(coef[..., 0], tf.constant(self.grid.integrals()))
+        own = tf.einsum("iky,k->iy", coef[..., 1:], tf.constant(self.grid.moments()))
+        of_atoms = charge[:, None] * (coord - tf.gather(centre, frame)) + own
+        return tf.math.unsorted_segment_sum(of_atoms, frame, nframes)
+
     def point_density(self, state: AtomState, batch: Batch):
         """Density channels (npoints, ndensity) float64 at the batch's points, electrons/Å^3."""
         pairs = Pairs(

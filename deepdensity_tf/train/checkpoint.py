@@ -55,7 +55,7 @@ class TrainingState:
             self.trained, run["ema_decay"], run["gradient_max_norm"], run["weight_decay"]
         )
         self.best = BestWeights(self.optimizer.average)
-        self.window = window_variable(bool(config["model"]["augmentation"]))
+        self.window = window_variable()
         self.elapsed = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
     @property

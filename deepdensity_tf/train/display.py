@@ -63,6 +63,7 @@ class Display:
         model = state.config["model"]
         self._errors = ["nmae", "charge"]
         self._errors += [name for key, name in _OPTIONAL.items() if model[key]]
+        self._errors += ["dipole"] if state.config["loss"]["pref_dipole"] else []
         # What the best weights are best at.
         self._aim = "aug" if self._run["trained"] == "augmentation" else "nmae"
         self._window = Window(state.window, workers)

@@ -47,6 +47,7 @@ _SIGNATURE = Sample(
     volume=tf.TensorSpec([None], tf.float64),
     electrons=tf.TensorSpec([None], tf.float64),
     augmentation=tf.TensorSpec([None, None, None], tf.float64),
+    first_moment=tf.TensorSpec([None, 3], tf.float64),
 )
 
 
@@ -292,8 +293,8 @@ class Trainer:
         fraction, stopped = average_over_workers([fraction, stopped])
         with tf.GradientTape() as tape:
             predicted = self._densities(Batch.of(sample))
-            density, electrons, occupancies = predicted
-            loss = self._loss(self._loss.errors(density, sample, electrons, occupancies))
+            density, *others = predicted
+            loss = self._loss(self._loss.errors(density, sample, *others))
         gradients = tape.gradient(loss, self._state.trained)
         # In one reduction: workers might begin two in different order and wait for each other.
         loss, *gradients = average_over_workers([loss, *gradients])
@@ -304,13 +305,17 @@ class Trainer:
 
     def _densities(self, batch: Batch) -> tuple:
         """Density channels (npoints, ndensity) at the points; electrons (nframes,) of the frames
-        where tables hold them all, else None; PAW occupancies or None.
+        where tables hold them all, else None; PAW occupancies or None; first moments (nframes, 3)
+        where they are learned, else None.
         """
         model = self._state.model
         state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
         density = tf.ensure_shape(model.point_density(state, batch), [None, model.ndensity])
         electrons = None if model.fitting.per_pair else state.electrons
-        return density, electrons, model.occupancies(state, batch.atype)
+        moments = None
+        if self._state.config["loss"]["pref_dipole"]:
+            moments = model.first_moments(state, batch.coord, batch.coord_splits)
+        return density, electrons, model.occupancies(state, batch.atype), moments
 
     def _dataset(self, first: int) -> tf.data.Dataset:
         """Batches from step `first` on, prepared ahead of the training step."""

@@ -72,10 +72,13 @@ class TrainingData:
     def __init__(self, config: dict, workers: Workers, known: Collection[str] = ()):
         model, run = config["model"], config["training"]
         section = run["training_data"]
-        self.frames, owner = _load_frames(section, model, "training_data")
+        dipoles = config["loss"]["pref_dipole"] > 0
+        self.frames, owner = _load_frames(section, model, "training_data", dipoles)
+        if dipoles:
+            _expect_first_moments(self.frames)
         if model["augmentation"]:
             model["augmentation"] = _channels(self.frames, model["augmentation"])
-        self.sampling = _sampler_config(section, model)
+        self.sampling = _sampler_config(section, model, dipoles)
         self.batches = BatchSampler(
             self.frames,
             self.sampling,
@@ -89,7 +92,7 @@ class TrainingData:
             run["weight_decay"] = _weight_decay(sum(n.atoms for n in self.elements.values()))
         _warn_of_elements(self.elements, known)
         learned = {name for name, count in self.elements.items() if count.atoms} | set(known)
-        self.validation = _validation(run, model, learned)
+        self.validation = _validation(run, model, learned, dipoles)
         self.checksum = data_checksum(self.frames, model["type_map"])
 
 
@@ -98,11 +101,13 @@ def _weight_decay(natoms: int) -> float:
     return min(_MOST_DECAY, _DECAY_TIMES_ATOMS / natoms)
 
 
-def _validation(run: dict, model: dict, learned: Collection[str]) -> Validation | None:
+def _validation(
+    run: dict, model: dict, learned: Collection[str], dipoles: bool
+) -> Validation | None:
     section = run.get("validation_data")
     if section is None:
         return None
-    frames, _ = _load_frames(section, model, "validation_data")
+    frames, _ = _load_frames(section, model, "validation_data", dipoles)
     counts = frames.type_counts
     for place, name in enumerate(model["type_map"]):
         if name not in learned and counts[:, place].any():
@@ -113,10 +118,13 @@ def _validation(run: dict, model: dict, learned: Collection[str]) -> Validation 
             )
     if model["augmentation"]:
         _channels(frames, model["augmentation"])
-    return Validation(frames, _sampler_config(section, model), section["batch_size"], run["seed"])
+    sampling = _sampler_config(section, model, dipoles)
+    return Validation(frames, sampling, section["batch_size"], run["seed"])
 
 
-def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[int]]:
+def _load_frames(
+    section: dict, model: dict, key: str, dipoles: bool
+) -> tuple[FrameList, list[int]]:
     """The frames of a data section, and which entry of `systems` each system came from."""
     if not section["systems"]:
         raise InputError(f"{key}.systems: found an empty list, expected folders of systems")
@@ -141,7 +149,9 @@ def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[
         examined = examined and faults == []
         systems += found
         owner += [entry] * len(found)
-    frames = FrameList(systems, chosen, checked=examined, force=section["force"])
+    frames = FrameList(
+        systems, chosen, checked=examined, force=section["force"], first_moments=dipoles
+    )
     _tell(frames, key, examined)
     if not examined and len(frames) <= _FEW_FRAMES and frames.npoints.sum() <= _FEW_POINTS:
         frames.check()
@@ -162,6 +172,16 @@ def _channels(frames: FrameList, wanted: bool | str) -> str:
 def _expect(system: DensitySystem, name: str, lacking: str) -> None:
     if any(name not in part.arrays for part in system.files.sets):
         raise InputError(f"{system.path}: {lacking}")
+
+
+def _expect_first_moments(frames: FrameList) -> None:
+    """Some frame must have a dipole moment (`data.frame.Frame.first_moment`)."""
+    isolated = (s.files for s in frames.systems if not s.files.pbc)
+    if all("grid" in part.arrays for files in isolated for part in files.sets):
+        raise InputError(
+            "loss.pref_dipole is above 0, found no isolated frame (nopbc) on a full grid in "
+            "training_data: a dipole moment is not known"
+        )
 
 
 def _refuse_faulty(chosen: list[Sequence[int]], faults: list[Fault]) -> None:
@@ -247,7 +267,7 @@ def _order(section: dict, frames: FrameList, owner: list[int], seed: int):
     return None if probability is None else epoch_order(probability, sizes, seed)
 
 
-def _sampler_config(section: dict, model: dict) -> SamplerConfig:
+def _sampler_config(section: dict, model: dict, dipoles: bool) -> SamplerConfig:
     labels = None
     if model["augmentation"]:
         channels = channels_from(model["augmentation"], "model.augmentation")
@@ -258,6 +278,7 @@ def _sampler_config(section: dict, model: dict) -> SamplerConfig:
         model["spin"],
         labels,
         len(model["type_map"]) if model["initial_magmom"] else None,
+        dipoles,
     )
 
 

@@ -9,12 +9,12 @@ from deepdensity_tf.infer.metrics import Errors
 from deepdensity_tf.train.workers import Workers
 
 # Summed over steps: their number and losses; over frames: their number and errors (percent).
-_SIZE = 6
+_SIZE = 8
 
 
-def window_variable(occupancies: bool = False) -> tf.Variable:
-    """The sums of a window as a part of checkpoints; with the error of PAW occupancies or not."""
-    return tf.Variable(np.zeros(_SIZE + occupancies), dtype=tf.float64, trainable=False)
+def window_variable() -> tf.Variable:
+    """The sums of a window as a part of checkpoints; 0 for the errors of what is not learned."""
+    return tf.Variable(np.zeros(_SIZE), dtype=tf.float64, trainable=False)
 
 
 class Window:
@@ -35,7 +35,7 @@ class Window:
 
     def add(self, loss: float, errors: Errors) -> None:
         """Add a step."""
-        self._own += [1, loss, *error_sums(errors)][: len(self._own)]
+        self._own += [1, loss, *error_sums(errors)]
 
     def means(self) -> dict[str, float]:
         """Loss and `mean_errors`; nan without a step. All workers must ask."""
@@ -56,17 +56,17 @@ class Window:
 
 
 def error_sums(errors: Errors) -> list[float]:
-    """Number of frames, and sums over them of the errors: NMAE, charge, spin, occupancies."""
-    names = ("nmae", "charge_error", "spin_nmae", "augmentation_error")
-    sums = [sum(frame[name] or 0.0 for frame in errors.frames) for name in names]
+    """Number of frames, and sums over them of the errors, in the order of `mean_errors`."""
+    names = ("nmae", "charge_error", "spin_nmae", "augmentation_error", "dipole_error")
+    sums = [sum(frame.get(name) or 0.0 for frame in errors.frames) for name in names]
     return [len(errors.frames), *sums]
 
 
 def mean_errors(sums) -> dict[str, float]:
     """Means over frames of such sums."""
     frames, *values = (float(x) for x in sums)
-    names = ("nmae", "charge", "spin", "aug")
+    names = ("nmae", "charge", "spin", "aug", "dipole")
     return {
         name: value / frames if frames else np.nan
-        for name, value in zip(names, values, strict=False)
+        for name, value in zip(names, values, strict=True)
     }

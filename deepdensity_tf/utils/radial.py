@@ -59,6 +59,14 @@ class RadialGrid:
 
     def integrals(self) -> np.ndarray:
         """Integral over space of each spline taken as a spherical function: (nspline,), Å^3."""
+        return self._integrals(lambda r: 4 * np.pi * r**2)
+
+    def moments(self) -> np.ndarray:
+        """Integral over space of x times each spline with its harmonic x / q: (nspline,), Å^4."""
+        return self._integrals(lambda r: 4 * np.pi / 3 * r**4 / np.hypot(r, self.soft))
+
+    def _integrals(self, weight) -> np.ndarray:
+        """Integral of weight(r) times each spline over r from 0 to the cut-off: (nspline,)."""
         nodes, weights = np.polynomial.legendre.leggauss(10)
         # Piece by piece between knots, where all factors are smooth functions of r.
         span = np.hypot(self.rcut, self.soft) - self.soft
@@ -66,7 +74,7 @@ class RadialGrid:
         edges = np.sqrt(knots * (knots + 2 * self.soft))
         width = np.diff(edges)[:, None]
         r = (edges[:-1, None] + width * (nodes + 1) / 2).ravel()
-        return (4 * np.pi * r**2 * (width * weights / 2).ravel()) @ self.values(r)
+        return (weight(r) * (width * weights / 2).ravel()) @ self.values(r)
 
     def fit(self, function, npoints: int = 400) -> np.ndarray:
         """Spline coefficients (nspline, ...) of function(r) (n, ...), least squares in r."""

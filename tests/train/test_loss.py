@@ -12,6 +12,7 @@ PREFACTORS = {
     "pref_charge": 3.0,
     "pref_spin": 0.0,
     "pref_aug": 0.0,
+    "pref_dipole": 0.0,
 }
 
 
