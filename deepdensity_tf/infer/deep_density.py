@@ -13,7 +13,7 @@ from deepdensity_tf.infer.frozen_model import FrozenModel
 from deepdensity_tf.utils import graph_names
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.paw_blocks import Occupancies
-from deepdensity_tf.utils.signed_types import STATES, signed_types
+from deepdensity_tf.utils.signed_types import number_of_types, signed_types
 from deepdensity_tf.utils.whole import whole_numbers
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ class DeepDensity(FrozenModel):
         atype = whole_numbers(atype, "atype")
         if atype.shape != coord.shape[1:2]:
             raise InputError(f"atype has shape {atype.shape}, expected ({coord.shape[1]},)")
-        ntypes = len(self.type_map) * (STATES if self.has_initial_magmom else 1)
+        ntypes = number_of_types(len(self.type_map), self.has_initial_magmom)
         if atype.size and not (0 <= atype.min() and atype.max() < ntypes):
             raise InputError(
                 f"atype holds {atype.min()} to {atype.max()}, expected 0 to {ntypes - 1}"

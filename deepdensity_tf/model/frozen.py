@@ -29,7 +29,7 @@ from deepdensity_tf.utils import graph_names, ops
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.foreign_graph import graph_fault
-from deepdensity_tf.utils.signed_types import STATES
+from deepdensity_tf.utils.signed_types import number_of_types
 
 MODEL_VERSION = "1.0"
 
@@ -101,7 +101,7 @@ def freeze(
 def _outputs(models: Sequence[DensityModel], coord, atype, box, point, *grid):
     model = models[0]
     batch = flat_batch(coord, atype, box, point)
-    ntypes = len(model.type_map) * (1 if model.moments is None else STATES)
+    ntypes = number_of_types(len(model.type_map), model.moments is not None)
     batch = batch._replace(atype=_checked_types(batch.atype, coord, ntypes))
     atoms = (batch.coord, batch.coord_splits, batch.atype, batch.box)
     states = [m.atom_state(*atoms) for m in models]

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-STATES = 3  # none, up, down
+_STATES = 3  # none, up, down
+
+
+def number_of_types(nelements: int, initial_magmom: bool) -> int:
+    """Types that a model of so many elements takes."""
+    return nelements * (_STATES if initial_magmom else 1)
 
 
 def signed_types(atype: np.ndarray, magmom: np.ndarray, ntypes: int) -> np.ndarray:
@@ -28,9 +33,9 @@ def signed_types(atype: np.ndarray, magmom: np.ndarray, ntypes: int) -> np.ndarr
     np.ndarray
         (natoms,) int32.
     """
-    return (np.asarray(atype) + ntypes * (np.sign(magmom).astype(int) % STATES)).astype(np.int32)
+    return (np.asarray(atype) + ntypes * (np.sign(magmom).astype(int) % _STATES)).astype(np.int32)
 
 
 def signs(atype, ntypes: int):
     """-1, 0 or 1 of each atom, from its type (NumPy or TensorFlow)."""
-    return (atype // ntypes + 1) % STATES - 1
+    return (atype // ntypes + 1) % _STATES - 1
