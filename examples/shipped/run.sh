@@ -14,14 +14,29 @@ organic) system=validation frames=: inputs=$here ;;
 water) system=w8 frames=24: ;;
 aluminium) system=al4 frames=48: ;;
 esac
-for seed in 1 2; do
-    mkdir -p "run/$name/$seed"
-    cd "run/$name/$seed"
+# A training that goes on where it stopped: its folder, input, seed, options of a start.
+train() {
+    mkdir -p "$1"
+    cd "$1"
     ln -sfn "$data" data
-    sed "s/\"seed\": 1/\"seed\": $seed/" "$inputs/$name.json" > input.json
-    if [ -e model.ckpt/checkpoint ]; then dd-tf train input.json --restart; else dd-tf train input.json; fi
-    cd "$here"
+    sed "s/\"seed\": 1/\"seed\": $3/" "$2" > input.json
+    if [ -e model.ckpt/checkpoint ]; then
+        dd-tf train input.json --restart
+    else
+        shift 3
+        dd-tf train input.json "$@"
+    fi
+}
+for seed in 1 2; do
+    run=$here/run/$name/$seed
+    train "$run" "$inputs/$name.json" $seed
+    if [ -e "$here/${name}_last.json" ]; then
+        dd-tf freeze -o first.pb
+        train "$run/last" "$here/${name}_last.json" $seed --init-model ../first.pb
+    fi
+    mkdir -p "$run/result"
+    cp model.ckpt/* "$run/result/"
 done
-cd "run/$name"
-dd-tf freeze -c 1/model.ckpt 2/model.ckpt -o ensemble.pb
+cd "$here/run/$name"
+dd-tf freeze -c 1/result 2/result -o ensemble.pb
 dd-tf test -m ensemble.pb -s "$data/$system" --frames $frames --calibrate "$name.pb"
