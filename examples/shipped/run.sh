@@ -14,29 +14,24 @@ organic) system=validation frames=: inputs=$here ;;
 water) system=w8 frames=24: ;;
 aluminium) system=al4 frames=48: ;;
 esac
-# A training that goes on where it stopped: its folder, input, seed, options of a start.
-train() {
-    mkdir -p "$1"
-    cd "$1"
+# The folder of a training, with its input.
+enter() {
+    mkdir -p "$2"
+    cd "$2"
     ln -sfn "$data" data
-    sed "s/\"seed\": 1/\"seed\": $3/" "$2" > input.json
-    if [ -e model.ckpt/checkpoint ]; then
-        dd-tf train input.json --restart
-    else
-        shift 3
-        dd-tf train input.json "$@"
-    fi
+    sed "s/\"seed\": 1/\"seed\": $seed/" "$1" > input.json
 }
+last=$here/${name}_last.json
 for seed in 1 2; do
-    run=$here/run/$name/$seed
-    train "$run" "$inputs/$name.json" $seed
-    if [ -e "$here/${name}_last.json" ]; then
-        dd-tf freeze -o first.pb
-        train "$run/last" "$here/${name}_last.json" $seed --init-model ../first.pb
+    enter "$inputs/$name.json" "$here/run/$name/$seed"
+    if [ -e model.ckpt/checkpoint ]; then dd-tf train input.json --restart; else dd-tf train input.json; fi
+    dd-tf freeze -o first.pb
+    if [ -e "$last" ]; then
+        enter "$last" last
+        if [ -e model.ckpt/checkpoint ]; then dd-tf train input.json --restart; else dd-tf train input.json --init-model ../first.pb; fi
     fi
-    mkdir -p "$run/result"
-    cp model.ckpt/* "$run/result/"
+    ln -sfn "$(pwd)/model.ckpt" "$here/run/$name/$seed.ckpt"
 done
 cd "$here/run/$name"
-dd-tf freeze -c 1/result 2/result -o ensemble.pb
+dd-tf freeze -c 1.ckpt 2.ckpt -o ensemble.pb
 dd-tf test -m ensemble.pb -s "$data/$system" --frames $frames --calibrate "$name.pb"
