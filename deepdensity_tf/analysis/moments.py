@@ -33,11 +33,4 @@ def dipole(density: np.ndarray, grid: Grid, coord: np.ndarray, charges: np.ndarr
         charged. 1 e Å = 4.80320 debye.
     """
     centre = charges @ coord / charges.sum() if charges.sum() else coord.mean(axis=0)
-    sums = [
-        np.dot(density.sum(tuple({0, 1, 2} - {k})), np.arange(n) / n)
-        for k, n in enumerate(density.shape)
-    ]
-    # The integral of rho r about the origin of the grid, then about the centre.
-    first = np.array(sums) @ grid.cell * grid.volume_element
-    first += (grid.origin - centre) * electrons(density, grid)
-    return charges @ (coord - centre) - first
+    return charges @ (coord - centre) - grid.first_moment(density, centre)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepdensity_tf.data.arrays import WatchedFile
+from deepdensity_tf.formats.grid import Grid
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.signed_types import signed_types
 
@@ -27,7 +28,7 @@ class Frame:
     files: tuple[WatchedFile, ...] = ()  # what the views above map
     weight: np.ndarray | None = None  # (npoints,) of loose points; None: all the same
     full_electrons: float | None = None  # of the grid that loose points were drawn from
-    known_first_moment: np.ndarray | None = None  # `first_moment`, where it was asked for
+    known_first_moment: np.ndarray | None = None  # of frames seen before
     augmentation: np.ndarray | None = None  # (natoms, n) PAW occupancies, NaN behind them
     spin_augmentation: np.ndarray | None = None  # up minus down, same shape
     initial_magmom: np.ndarray | None = None  # (natoms,) initial moments; their signs count
@@ -101,16 +102,12 @@ class Frame:
 
         None where it has no meaning or is not known well: of periodic frames and loose points.
         """
-        if self.pbc or self.grid_shape is None or len(self.grid_shape) != 3:
+        if self.known_first_moment is not None:
+            return self.known_first_moment
+        if self.pbc or self.grid_shape is None:
             return None
-        grid = self.density.reshape(self.grid_shape)
-        sums = (
-            grid.sum((1, 2), dtype=np.float64),
-            *(grid.sum(0, dtype=np.float64).sum(k) for k in (1, 0)),
-        )
-        fractional = [np.arange(len(each)) @ each / len(each) for each in sums]
-        about = np.asarray(fractional) @ self.box - sums[0].sum() * self.coord.mean(0)
-        return about * self.volume_element
+        grid = Grid(self.grid_shape, self.box)
+        return grid.first_moment(self.density.reshape(grid.shape), self.coord.mean(0))
 
     @property
     def model_box(self) -> np.ndarray:

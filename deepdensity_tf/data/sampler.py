@@ -243,10 +243,8 @@ def _occupancies(frames: Sequence[Frame], config: SamplerConfig) -> np.ndarray:
 
 
 def _first_moments(frames: Sequence[Frame]) -> np.ndarray:
-    unknown = np.full(3, np.nan)
-    return np.stack(
-        [unknown if f.known_first_moment is None else f.known_first_moment for f in frames]
-    )
+    found = [frame.first_moment for frame in frames]
+    return np.stack([np.full(3, np.nan) if moment is None else moment for moment in found])
 
 
 def _types(frame: Frame, ntypes: int | None) -> np.ndarray:

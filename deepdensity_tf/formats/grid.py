@@ -41,6 +41,15 @@ class Grid:
         mesh = np.stack(np.meshgrid(*fractions, indexing="ij"), -1).reshape(-1, 3)
         return self.origin + mesh @ self.cell
 
+    def first_moment(self, density: np.ndarray, about: np.ndarray) -> np.ndarray:
+        """Integral of rho(r) (r - about) over the grid, (3,) e Å; density (nx, ny, nz) e/Å^3."""
+        sums = [
+            np.dot(density.sum(tuple({0, 1, 2} - {k}), dtype=np.float64), np.arange(n) / n)
+            for k, n in enumerate(self.shape)
+        ]
+        shift = (self.origin - about) * density.sum(dtype=np.float64)
+        return (np.array(sums) @ self.cell + shift) * self.volume_element
+
 
 def fft_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     """Numbers of points along the cell vectors, at most `spacing` (Å) apart.

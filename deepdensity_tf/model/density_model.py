@@ -125,13 +125,8 @@ class DensityModel(tf.Module):
         species = self._species(atype)
         features, coef = self._coefficients(species, pairs)
         coef = self._with_baseline(coef, species)
-        nframes = tf.shape(coord_splits)[0] - 1
-        frame = tf.repeat(tf.range(nframes), coord_splits[1:] - coord_splits[:-1])
-        # Exact without a grid: only the spherical part of the first channel holds electrons.
-        of_atoms = tf.linalg.matvec(
-            tf.cast(coef[:, 0, :, 0], tf.float64), tf.constant(self.grid.integrals())
-        )
-        electrons = tf.math.unsorted_segment_sum(of_atoms, frame, nframes)
+        frame, nframes = _frames_of_atoms(coord_splits)
+        electrons = tf.math.unsorted_segment_sum(self._charges(coef), frame, nframes)
         if self.missing_charge is not None:
             scalars = features.scalars if self.moments is None else even(features.scalars)
             added = self.missing_charge(electrons, scalars, species, frame, nframes)
@@ -149,6 +144,13 @@ class DensityModel(tf.Module):
         found = self.augmentation(features, self.moments.both(species))
         mean = tf.gather(self.augmentation.mean, species.index)
         return occupancies_of_both(found, mean, species.sign)
+
+    def _charges(self, coef):
+        """Electrons of each atom, (natoms,) float64, exact without a grid: only the spherical part
+        of the first channel holds any."""
+        return tf.linalg.matvec(
+            tf.cast(coef[:, 0, :, 0], tf.float64), tf.constant(self.grid.integrals())
+        )
 
     def _species(self, atype) -> Species:
         if self.moments is None:
@@ -183,14 +185,11 @@ class DensityModel(tf.Module):
 
         Exact without a grid, (nframes, 3) float64; of a fitting that has coefficients for all.
         """
-        nframes = tf.shape(coord_splits)[0] - 1
-        natoms = coord_splits[1:] - coord_splits[:-1]
-        frame = tf.repeat(tf.range(nframes), natoms)
+        frame, nframes = _frames_of_atoms(coord_splits)
         centre = tf.math.unsorted_segment_mean(coord, frame, nframes)
-        coef = tf.cast(state.coef[:, 0, :, :4], tf.float64)
-        charge = tf.linalg.matvec(coef[..., 0], tf.constant(self.grid.integrals()))
-        own = tf.einsum("iky,k->iy", coef[..., 1:], tf.constant(self.grid.moments()))
-        of_atoms = charge[:, None] * (coord - tf.gather(centre, frame)) + own
+        vectors = tf.cast(state.coef[:, 0, :, 1:4], tf.float64)
+        own = tf.einsum("iky,k->iy", vectors, tf.constant(self.grid.moments()))
+        of_atoms = self._charges(state.coef)[:, None] * (coord - tf.gather(centre, frame)) + own
         return tf.math.unsorted_segment_sum(of_atoms, frame, nframes)
 
     def point_density(self, state: AtomState, batch: Batch):
@@ -220,3 +219,9 @@ class DensityModel(tf.Module):
     def __call__(self, batch: Batch):
         state = self.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
         return self.point_density(state, batch)
+
+
+def _frames_of_atoms(coord_splits):
+    """Which frame each atom is of, (natoms,) int32, and how many frames there are."""
+    nframes = tf.shape(coord_splits)[0] - 1
+    return tf.repeat(tf.range(nframes), coord_splits[1:] - coord_splits[:-1]), nframes
