@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +29,10 @@ class Frame:
     files: tuple[WatchedFile, ...] = ()  # what the views above map
     weight: np.ndarray | None = None  # (npoints,) of loose points; None: all the same
     full_electrons: float | None = None  # of the grid that loose points were drawn from
-    known_first_moment: np.ndarray | None = None  # of frames seen before
     augmentation: np.ndarray | None = None  # (natoms, n) PAW occupancies, NaN behind them
     spin_augmentation: np.ndarray | None = None  # up minus down, same shape
     initial_magmom: np.ndarray | None = None  # (natoms,) initial moments; their signs count
+    sums: dict | None = None  # over the grid, worked out before (FrameList); None: none are kept
 
     def check_unchanged(self) -> None:
         """Raise InputError if a file behind this frame has changed since it was opened."""
@@ -93,8 +94,7 @@ class Frame:
         """
         if self.full_electrons is not None:
             return self.full_electrons
-        volume = self.volume
-        return None if volume is None else self.mean(self.density) * volume
+        return self._once("electrons", self._integral)
 
     @property
     def first_moment(self) -> np.ndarray | None:
@@ -102,8 +102,20 @@ class Frame:
 
         None where it has no meaning or is not known well: of periodic frames and loose points.
         """
-        if self.known_first_moment is not None:
-            return self.known_first_moment
+        return self._once("first_moment", self._first_moment)
+
+    def _once(self, name: str, value: Callable):
+        if self.sums is None:
+            return value()
+        if name not in self.sums:
+            self.sums[name] = value()
+        return self.sums[name]
+
+    def _integral(self) -> float | None:
+        volume = self.volume
+        return None if volume is None else self.mean(self.density) * volume
+
+    def _first_moment(self) -> np.ndarray | None:
         if self.pbc or self.grid_shape is None:
             return None
         grid = Grid(self.grid_shape, self.box)

@@ -28,8 +28,6 @@ class FrameList(Sequence):
         The values need not be checked again.
     force : bool
         Warn of what is odd instead of refusing it (see `data.checks.check_frame`).
-    first_moments : bool
-        Frames come with their first moments.
     """
 
     def __init__(
@@ -38,14 +36,12 @@ class FrameList(Sequence):
         chosen: Sequence[Sequence[int]],
         checked: bool = False,
         force: bool = False,
-        first_moments: bool = False,
     ):
         self.systems, self.chosen = list(systems), list(chosen)
         self._first = np.cumsum([0, *map(len, self.chosen)])
         self._checked = np.full(len(self), checked)
         # Of frames seen before: their densities need not be read in full again.
-        self._electrons: dict[int, float | None] = {}
-        self._first_moments: dict[int, np.ndarray | None] | None = {} if first_moments else None
+        self._sums: dict[int, dict] = {}
         self._examined: set[int] = set()  # systems
         self._doubted = False
         self._force = force
@@ -67,14 +63,7 @@ class FrameList(Sequence):
             check_frame(frame, self._force)
             self._checked[index] = True
             self._doubt(frame, number)
-        if index not in self._electrons:
-            self._electrons[index] = frame.electrons
-        frame = replace(frame, full_electrons=self._electrons[index])
-        if self._first_moments is None:
-            return frame
-        if index not in self._first_moments:
-            self._first_moments[index] = frame.first_moment
-        return replace(frame, known_first_moment=self._first_moments[index])
+        return replace(frame, sums=self._sums.setdefault(index, {}))
 
     def _place(self, index: int) -> tuple[int, int]:
         """The system that a frame is of, and its place there."""

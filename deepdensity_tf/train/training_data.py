@@ -73,7 +73,7 @@ class TrainingData:
         model, run = config["model"], config["training"]
         section = run["training_data"]
         dipoles = config["loss"]["pref_dipole"] > 0
-        self.frames, owner = _load_frames(section, model, "training_data", dipoles)
+        self.frames, owner = _load_frames(section, model, "training_data")
         if dipoles:
             _expect_first_moments(self.frames)
         if model["augmentation"]:
@@ -107,7 +107,7 @@ def _validation(
     section = run.get("validation_data")
     if section is None:
         return None
-    frames, _ = _load_frames(section, model, "validation_data", dipoles)
+    frames, _ = _load_frames(section, model, "validation_data")
     counts = frames.type_counts
     for place, name in enumerate(model["type_map"]):
         if name not in learned and counts[:, place].any():
@@ -122,9 +122,7 @@ def _validation(
     return Validation(frames, sampling, section["batch_size"], run["seed"])
 
 
-def _load_frames(
-    section: dict, model: dict, key: str, dipoles: bool
-) -> tuple[FrameList, list[int]]:
+def _load_frames(section: dict, model: dict, key: str) -> tuple[FrameList, list[int]]:
     """The frames of a data section, and which entry of `systems` each system came from."""
     if not section["systems"]:
         raise InputError(f"{key}.systems: found an empty list, expected folders of systems")
@@ -149,9 +147,7 @@ def _load_frames(
         examined = examined and faults == []
         systems += found
         owner += [entry] * len(found)
-    frames = FrameList(
-        systems, chosen, checked=examined, force=section["force"], first_moments=dipoles
-    )
+    frames = FrameList(systems, chosen, checked=examined, force=section["force"])
     _tell(frames, key, examined)
     if not examined and len(frames) <= _FEW_FRAMES and frames.npoints.sum() <= _FEW_POINTS:
         frames.check()

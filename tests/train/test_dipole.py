@@ -58,7 +58,7 @@ def test_moment_of_a_model_is_that_of_its_density():
 
 def test_the_loss_is_the_distance_of_moments_for_each_electron(small_system):
     (system,) = find_systems(small_system, ["C", "H"])
-    frames = FrameList([system], [range(3)], first_moments=True)
+    frames = FrameList([system], [range(3)])
     config = SamplerConfig(100, 0.5, dipole=True)
     sample = assemble(frames[:], config, np.random.default_rng(0).spawn(3))
     np.testing.assert_allclose(sample.first_moment[1], system.frame(1).first_moment)
