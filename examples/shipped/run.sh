@@ -2,7 +2,8 @@
 # A model as it comes with the package: two trainings, one ensemble, calibration; run/NAME/NAME.pb.
 #     sh run.sh NAME DATA     NAME: organic, water, aluminium
 # DATA: folder of the systems that the input asks for, by examples/data_recipes (of organic days of
-# one core, of the others an hour). What was begun goes on.
+# one core, of the others an hour). What was begun goes on. After NAME.json come NAME_2.json and so on,
+# each from the model of the one before.
 set -eu
 name=$1
 data=$(cd "$2" && pwd)
@@ -14,22 +15,25 @@ organic) system=validation frames=: inputs=$here ;;
 water) system=w8 frames=24: ;;
 aluminium) system=al4 frames=48: ;;
 esac
-# The folder of a training, with its input.
-enter() {
-    mkdir -p "$2"
-    cd "$2"
+# A training in the present folder: its input, its options.
+train() {
     ln -sfn "$data" data
     sed "s/\"seed\": 1/\"seed\": $seed/" "$1" > input.json
+    shift
+    if [ -e model.ckpt/checkpoint ]; then dd-tf train input.json --restart; else dd-tf train input.json "$@"; fi
+    dd-tf freeze
 }
-last=$here/${name}_last.json
 for seed in 1 2; do
-    enter "$inputs/$name.json" "$here/run/$name/$seed"
-    if [ -e model.ckpt/checkpoint ]; then dd-tf train input.json --restart; else dd-tf train input.json; fi
-    dd-tf freeze -o first.pb
-    if [ -e "$last" ]; then
-        enter "$last" last
-        if [ -e model.ckpt/checkpoint ]; then dd-tf train input.json --restart; else dd-tf train input.json --init-model ../first.pb; fi
-    fi
+    folder=$here/run/$name/$seed
+    mkdir -p "$folder"
+    cd "$folder"
+    train "$inputs/$name.json"
+    for input in "$here/${name}"_[0-9].json; do
+        [ -e "$input" ] || continue
+        mkdir -p more
+        cd more
+        train "$input" --init-model ../frozen_model.pb
+    done
     ln -sfn "$(pwd)/model.ckpt" "$here/run/$name/$seed.ckpt"
 done
 cd "$here/run/$name"
