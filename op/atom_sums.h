@@ -1,4 +1,4 @@
-// Kernels of what atoms send each other, and of products with a matrix by row (see kernels.h).
+// Kernels of what atoms send each other (see kernels.h).
 #pragma once
 
 #include "inline.h"
@@ -109,45 +109,6 @@ void pull_atom(const MessagesView<T>& in, const T* grad, const int32_t* pairs, i
       }
     }
   }
-}
-
-template <typename T> DD_INLINE const T* matrix(const GroupedView<T>& in, int64_t r) {
-  return in.weight + in.group[r] * in.nin * in.nout;
-}
-
-template <typename T> void grouped(const GroupedView<T>& in, int64_t begin, int64_t end, T* out) {
-  for (int64_t r = begin; r < end; ++r) {
-    T* __restrict to = out + r * in.nout;
-    zero(to, in.nout);
-    for (int64_t a = 0; a < in.nin; ++a) {
-      const T x = in.x[r * in.nin + a];
-      const T* from = matrix(in, r) + a * in.nout;
-      for (int64_t b = 0; b < in.nout; ++b) to[b] += x * from[b];
-    }
-  }
-}
-
-template <typename T>
-void grouped_grad_x(const GroupedView<T>& in, const T* grad, int64_t begin, int64_t end, T* out) {
-  for (int64_t r = begin; r < end; ++r)
-    for (int64_t a = 0; a < in.nin; ++a) {
-      const T *g = grad + r * in.nout, *from = matrix(in, r) + a * in.nout;
-      T dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (int64_t b = 0; b < in.nout; ++b) dot += g[b] * from[b];
-      out[r * in.nin + a] = dot;
-    }
-}
-
-template <typename T>
-void grouped_grad_weight(const GroupedView<T>& in, const T* grad, int64_t begin, int64_t end, T* out) {
-  for (int64_t r = 0; r < in.nrows; ++r)
-    for (int64_t a = begin; a < end; ++a) {
-      const T x = in.x[r * in.nin + a];
-      const T* g = grad + r * in.nout;
-      T* __restrict to = out + (in.group[r] * in.nin + a) * in.nout;
-      for (int64_t b = 0; b < in.nout; ++b) to[b] += x * g[b];
-    }
 }
 
 }  // namespace

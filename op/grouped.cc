@@ -3,6 +3,8 @@
 // Groups are types of atoms, or types and angular momenta: only the matrices that rows ask for are touched.
 #include <algorithm>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "kernel.h"
 #include "kernels.h"
@@ -29,6 +31,24 @@ template <typename T> GroupedView<T> read(const Input& x, const Input& weight, c
   return view;
 }
 
+// The matrices that rows ask for, transposed.
+template <typename T> std::vector<T> transpose(const GroupedView<T>& in) {
+  const int64_t size = in.nin * in.nout;
+  if (size == 0) return {};
+  std::vector<T> transposed(in.ngroups * size);
+  std::vector<bool> done(in.ngroups);
+  for (int64_t r = 0; r < in.nrows; ++r) {
+    const int32_t group = in.group[r];
+    if (done[group]) continue;
+    done[group] = true;
+    const T* from = in.weight + group * size;
+    T* to = transposed.data() + group * size;
+    for (int64_t a = 0; a < in.nin; ++a)
+      for (int64_t b = 0; b < in.nout; ++b) to[b * in.nin + a] = from[a * in.nout + b];
+  }
+  return transposed;
+}
+
 template <typename T> class GroupedMatMul {
  public:
   explicit GroupedMatMul(TF_OpKernelConstruction*) {}
@@ -50,8 +70,12 @@ template <typename T> class GroupedMatMulGrad {
     const T* g = grad.shaped({in.nrows, in.nout}).template data<T>();
     T* to_x = allocate_output<T>(ctx, 0, {in.nrows, in.nin});
     T* to_weight = allocate_output<T>(ctx, 1, {in.ngroups, in.nin, in.nout});
+    const std::vector<T> transposed = transpose(in);
+    GroupedView<T> back = in;
+    std::swap(back.nin, back.nout);
+    back.x = g, back.weight = transposed.data();
     parallel_for(in.nrows, kGrain,
-                 [&](int64_t begin, int64_t end) { kernels_of<T>().grouped_grad_x(in, g, begin, end, to_x); });
+                 [&](int64_t begin, int64_t end) { kernels_of<T>().grouped(back, begin, end, to_x); });
     std::fill_n(to_weight, in.ngroups * in.nin * in.nout, T{0});
     // Each thread has rows of the matrices of its own: no two add to one number.
     parallel_for(in.nin, 1,

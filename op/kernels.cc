@@ -142,6 +142,8 @@ template <class Work> void sum_over_images(const BlockView<double>& block, Group
 }  // namespace dd
 
 #include "atom_sums.h"
+#include "coupling.h"
+#include "grouped.h"
 #include "newton_schulz.h"
 #include "pair_sums.h"
 
@@ -169,7 +171,7 @@ template <typename T> void table(const TableView<T>& table, const T* x, int64_t 
 template <typename T> constexpr KernelsOf<T> all_of() {
   return {&sum_over_images<Values>, &sum_over_images<Gradients>, &sum_pairs<T>,      &coef_gradient<T>,
           &table<T>,                &gather<T>,                   &pull_pairs<T>,     &pull_atom<T>,
-          &grouped<T>,              &grouped_grad_x<T>,           &grouped_grad_weight<T>,
+          &grouped<T>,              &grouped_grad_weight<T>,      &couple<T>,
           &newton_schulz<T>};
 }
 

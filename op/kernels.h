@@ -100,6 +100,13 @@ template <typename T> struct GroupedView {
   const int32_t* group;
 };
 
+// Rows of coefficients and the products of two that are summed (coupling.cc).
+template <typename T> struct CouplingView {
+  int64_t nlm, ncolumns, nterms;
+  const T *left, *right, *value;
+  const int32_t* term;  // (nterms, 3), by the first: the row made, and those of left and right
+};
+
 // A matrix whose products with itself are taken, and room for them (orthogonal.cc).
 template <typename T> struct SquaringView {
   int64_t rows, columns;
@@ -130,11 +137,12 @@ template <typename T> struct KernelsOf {
   // Adds to the gradients of what one atom sends, from its pairs; those of tensors for each lm are `stride` apart.
   void (*pull_atom)(const MessagesView<T>&, const T* grad, const int32_t* pairs, int64_t npairs, T* sent, T* tensors,
                     int64_t stride);
-  // Products (nrows, nout) of the rows [begin, end); gradients of these rows; and, added to it, that of the
-  // rows [begin, end) of all matrices.
+  // Products (nrows, nout) of the rows [begin, end); and, added to it, the gradient of the rows [begin, end) of
+  // all matrices.
   void (*grouped)(const GroupedView<T>&, int64_t begin, int64_t end, T* out);
-  void (*grouped_grad_x)(const GroupedView<T>&, const T* grad, int64_t begin, int64_t end, T* out);
   void (*grouped_grad_weight)(const GroupedView<T>&, const T* grad, int64_t begin, int64_t end, T* out);
+  // The columns [begin, end) of all rows.
+  void (*couple)(const CouplingView<T>&, int64_t begin, int64_t end, T* out);
   // The matrix (rows, columns) after Newton-Schulz steps.
   void (*newton_schulz)(const SquaringView<T>&, const T* x, T* out);
 };

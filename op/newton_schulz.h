@@ -1,7 +1,7 @@
 // Newton-Schulz steps: a matrix towards the orthogonal one next to it (orthogonal.cc).
 #pragma once
 
-#include "groups.h"
+#include "registers.h"
 
 namespace dd {
 namespace {
@@ -11,31 +11,11 @@ namespace {
 constexpr double kSteps[3] = {3.4445, -4.7750, 2.0315};
 constexpr int kNumSteps = 5;
 
-// One register: sums that a loop carries along stay in it, where those of wider vectors go to memory.
-#if defined(__AVX512F__)
-constexpr int kRegisterBytes = 64;
-#elif defined(__AVX__)
-constexpr int kRegisterBytes = 32;
-#else
-constexpr int kRegisterBytes = 16;
-#endif
-template <typename T> struct RegisterOf { typedef T type __attribute__((vector_size(kRegisterBytes))); };
-template <typename T> using Register = typename RegisterOf<T>::type;
-
-template <typename T> DD_INLINE Register<T> take(const T* from) {
-  Register<T> lanes;
-  __builtin_memcpy(&lanes, from, sizeof lanes);
-  return lanes;
-}
-
-// Rows of a product that are made together: with two registers each, and what they are made from, they fill 16.
-constexpr int kRows = 6;
-
 // Columns from `first` on of the rows from `i` on of by p q + along r.
 template <typename T>
 DD_INLINE void multiply_rows(int64_t i, int64_t nrows, int64_t n, int64_t first, int64_t width, const T* p,
                              int64_t p_width, const T* q, T by, const T* r, T along, T* out) {
-  constexpr int kStep = kRegisterBytes / sizeof(T);
+  constexpr int kStep = kLaneCount<T>;
   const T* row[kRows];
   for (int m = 0; m < kRows; ++m) row[m] = p + (i + m < nrows ? i + m : nrows - 1) * p_width;
   for (int64_t j = first; j < width; j += 2 * kStep) {
@@ -50,8 +30,7 @@ DD_INLINE void multiply_rows(int64_t i, int64_t nrows, int64_t n, int64_t first,
     for (int m = 0; m < kRows && i + m < nrows; ++m)
       for (int half = 0; half < 2; ++half) {
         const int64_t place = (i + m) * width + j + half * kStep;
-        const Register<T> value = by * sum[m][half] + along * take(r + place);
-        __builtin_memcpy(out + place, &value, sizeof value);
+        put<T>(by * sum[m][half] + along * take(r + place), out + place);
       }
   }
 }
@@ -68,7 +47,7 @@ DD_INLINE void multiply(int64_t nrows, int64_t n, int64_t width, const T* p, int
 template <typename T>
 DD_INLINE void multiply_symmetric(int64_t nrows, int64_t n, int64_t width, const T* p, int64_t p_width, const T* q,
                                   T by, const T* r, T along, T* out) {
-  constexpr int64_t kColumns = 2 * kRegisterBytes / sizeof(T);
+  constexpr int64_t kColumns = 2 * kLaneCount<T>;
   for (int64_t i = 0; i < nrows; i += kRows)
     multiply_rows<T>(i, nrows, n, i / kColumns * kColumns, width, p, p_width, q, by, r, along, out);
   for (int64_t i = 0; i < nrows; ++i)

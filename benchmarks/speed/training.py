@@ -19,6 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
+from deepdensity_tf.data.sampler import Sample
+from deepdensity_tf.model.density_model import Batch
 from deepdensity_tf.schema import complete_input, read_input
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.trainer import Trainer
@@ -62,12 +64,13 @@ def measure(path: Path, data: Path) -> dict:
     state = TrainingState(config)
     trainer = Trainer(state, CheckpointFolder("unused", state), source, workers)
     trainer.initialise()
-    batches = [[tf.constant(field) for field in source.batches(k)] for k in range(STEPS)]
-    fraction = tf.constant(0.0, tf.float64)
-    steps = timed(lambda k: trainer._step_function(*batches[k], fraction))
-    forward = timed(lambda k: trainer._test_function(*batches[k]))
+    batches = [Sample(*map(tf.constant, source.batches(k))) for k in range(STEPS)]
+    zero = tf.constant(0.0, tf.float64)
+    first = tf.constant(0, tf.int64)
+    steps = timed(lambda k: trainer._step_function(*batches[k], first, zero, zero))
+    forward = timed(lambda k: trainer._predict_function(*Batch.of(batches[k])))
     drawing = timed(source.batches)
-    npoints = sum(int(batch[4].shape[0]) for batch in batches) / STEPS
+    npoints = sum(len(batch.point) for batch in batches) / STEPS
     return {
         "input": path.stem,
         "points_a_step": npoints,

@@ -84,9 +84,10 @@ class Expansion(tf.Module):
         linear = self._linear(features.tensors, species.index)
         gates = self._gates(tf.concat([features.scalars, species.vector], 1))
         gates = tf.transpose(tf.reshape(gates, [-1, self._lmax + 2, self._nout]), [1, 0, 2])
-        contracted = linear * (1 + per_lm(gates[1:], self._lmax))
+        spherical, gates = tf.split(gates, [1, self._lmax + 1])
         # Invariants alone make the spherical part; features of l = 0 correct it.
-        return tf.concat([contracted[:1] + gates[:1], contracted[1:]], 0)
+        spherical = tf.pad(spherical, [[0, (self._lmax + 1) ** 2 - 1], [0, 0], [0, 0]])
+        return linear * (1 + per_lm(gates, self._lmax)) + spherical
 
     def contributions(self, features, species, pairs):
         """None: the expansion says all."""

@@ -177,8 +177,9 @@ class DensityModel(tf.Module):
         baseline = tf.cast(baseline, self.dtype)[..., None]
         if coef is None:
             return baseline
-        scale = tf.cast(self.scale, self.dtype)[:, None, None]
-        return tf.concat([scale * coef[..., :1] + baseline, scale * coef[..., 1:]], -1)
+        # Added to all (l, m): taking the first ones out costs more, above all in the gradient.
+        baseline = tf.pad(baseline, [[0, 0], [0, 0], [0, 0], [0, coef.shape[3] - 1]])
+        return tf.cast(self.scale, self.dtype)[:, None, None] * coef + baseline
 
     def first_moments(self, state: AtomState, coord, coord_splits):
         """First moments of isolated frames about the mean positions of their atoms, e Å.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.utils.ops import grouped_matmul
+from deepdensity_tf.utils.ops import couple, grouped_matmul
 from deepdensity_tf.utils.spherical import native_order, real_harmonics, sphere_rule
 
 # Tables with a row for each type, by their names: no matrices that map one space to another.
@@ -87,7 +87,7 @@ class LinearPerL(tf.Module):
         self.weight = init.normal((lmax + 1, nin, nout), 1 / np.sqrt(nin), "weight")
 
     def __call__(self, features):
-        return tf.matmul(features, per_lm(self.weight, self._lmax))
+        return _matmul_by_group(features, self.weight, _order_of_lm(self._lmax))
 
 
 class GroupedLinearPerL(tf.Module):
@@ -99,16 +99,22 @@ class GroupedLinearPerL(tf.Module):
         self.weight = weight  # (ntypes, lmax + 1, nin, nout)
 
     def __call__(self, features, atype):
-        nin, nout = self.weight.shape[2:]
-        group = (
-            atype[None] * (self._lmax + 1) + per_lm(tf.range(self._lmax + 1), self._lmax)[:, None]
-        )
-        product = grouped_matmul(
-            tf.reshape(features, [-1, nin]),
-            tf.reshape(self.weight, [-1, nin, nout]),
-            tf.reshape(group, [-1]),
-        )
-        return tf.reshape(product, [(self._lmax + 1) ** 2, -1, nout])
+        weight = tf.reshape(self.weight, [-1, *self.weight.shape[2:]])
+        group = atype[None] * (self._lmax + 1) + _order_of_lm(self._lmax)
+        return _matmul_by_group(features, weight, group)
+
+
+def _matmul_by_group(features, weight, group):
+    """Features (nlm, n, nin) times matrices (ngroups, nin, nout) chosen by group (nlm, n or 1)."""
+    nlm, nin, nout = features.shape[0], *weight.shape[1:]
+    group = tf.broadcast_to(group, tf.shape(features)[:2])
+    product = grouped_matmul(tf.reshape(features, [-1, nin]), weight, tf.reshape(group, [-1]))
+    return tf.reshape(product, [nlm, -1, nout])
+
+
+def _order_of_lm(lmax: int):
+    """l of each (l, m): (nlm, 1)."""
+    return tf.constant(np.repeat(np.arange(lmax + 1), degeneracy(lmax))[:, None], tf.int32)
 
 
 def per_lm(values, lmax: int):
@@ -149,24 +155,24 @@ class SphereProduct(tf.Module):
 
     Features of one channel are the coefficients of a function on the unit sphere. The product of
     two such functions, projected back on l <= lmax, is equivariant: it is the coupling by Gaunt
-    coefficients. The quadrature (Gauss-Legendre times uniform) is exact to degree 3 lmax, so the
-    product is exact up to rounding.
+    coefficients, integrals of three harmonics, of which most are zero.
     """
 
     def __init__(self, lmax: int, dtype: tf.DType):
         super().__init__()
+        # Exact to degree 3 lmax: the integrals are exact up to rounding.
         directions, weights = sphere_rule(3 * lmax)
         values = _linear_harmonics(lmax, directions)
-        back = (
-            values * weights[:, None] / (4 * np.pi) * np.repeat(degeneracy(lmax), degeneracy(lmax))
-        )
-        self._values = tf.constant(values, dtype)
-        self._back = tf.constant(back.T, dtype)
+        integrals = np.einsum("p,pc,pa,pb->cab", weights / (4 * np.pi), values, values, values)
+        term = np.argwhere(abs(integrals) > 1e-12)
+        self._term = tf.constant(term, tf.int32)
+        self._value = tf.constant(integrals[tuple(term.T)], dtype)
+        squares = np.repeat(degeneracy(lmax), degeneracy(lmax))  # one over those of the harmonics
+        self._squares = tf.constant(squares[:, None, None], dtype)
 
     def __call__(self, a, b):
         """Product of features (nlm, n, m), channel by channel."""
-        on_sphere = _of_first_axis(self._values, a) * _of_first_axis(self._values, b)
-        return _of_first_axis(self._back, on_sphere)
+        return self._squares * couple(a, b, self._term, self._value)
 
 
 class TypeEmbedding(tf.Module):

@@ -340,6 +340,28 @@ def grouped_matmul(x, weight, group):
     return tf.ensure_shape(product, [None, weight.shape[2]])
 
 
+def couple(left, right, term, value):
+    """Sums of products of rows, out[c] = sum_t value[t] left[a_t] right[b_t] (op/coupling.cc).
+
+    Parameters
+    ----------
+    left, right : tf.Tensor
+        (nlm, n, m) float32 or float64.
+    term : tf.Tensor
+        (nterms, 3) int32: c, a, b; c rises. Values are the same for all orders of c, a and b, and
+        all orders are there: the gradient relies on it.
+    value : tf.Tensor
+        (nterms,).
+
+    Returns
+    -------
+    tf.Tensor
+        (nlm, n, m).
+    """
+    product = library().dd_coupling(left=left, right=right, term=term, value=value)
+    return tf.ensure_shape(product, left.shape)
+
+
 def orthogonal(matrices):
     """Matrices with the same singular vectors and all singular values near one (op/orthogonal.cc).
 
@@ -431,3 +453,9 @@ def _gather_gradient(op, grad):
 @tf.RegisterGradient("DdGroupedMatMul")
 def _grouped_matmul_gradient(op, grad):
     return *library().dd_grouped_mat_mul_grad(grad, *op.inputs), None
+
+
+@tf.RegisterGradient("DdCoupling")
+def _coupling_gradient(op, grad):
+    left, right, term, value = op.inputs
+    return couple(grad, right, term, value), couple(left, grad, term, value), None, None

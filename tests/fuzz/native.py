@@ -80,7 +80,7 @@ class Calls:
     def any(self) -> str:
         """Call one op; its name."""
         names = ("neighbor_list", "env_mat", "harmonics", "expansion", "density", "table")
-        names += ("gather", "grouped")
+        names += ("gather", "grouped", "coupling")
         names += ("grid_parts", "extreme")
         name = names[self.rng.integers(len(names))]
         getattr(self, f"_{name}")()
@@ -313,6 +313,20 @@ class Calls:
         else:
             grad = self.rng.normal(size=self._shape([nrows, nout])).astype(dtype)
             self._ops.dd_grouped_mat_mul_grad(grad=grad, **arguments)
+
+    def _coupling(self) -> None:
+        nlm, n, m, nterms = (int(k) for k in self.rng.integers(0, [26, 9, 70, 40]))
+        dtype = self._dtype()
+        term = self._integers(0, nlm, 3 * nterms)
+        if term.size == 3 * nterms:
+            term = term.reshape(nterms, 3)
+            term = term[self._np.argsort(term[:, 0])]
+        self._ops.dd_coupling(
+            left=self.rng.normal(size=self._shape([nlm, n, m])).astype(dtype),
+            right=self.rng.normal(size=self._shape([nlm, n, m])).astype(dtype),
+            term=term,
+            value=self.rng.normal(size=self._shape([nterms])).astype(dtype),
+        )
 
     def _dtype(self) -> str:
         return ("float32", "float64")[self.rng.integers(2)]

@@ -29,7 +29,7 @@ class Calls {
   explicit Calls(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
 
   std::string one() {
-    switch (below(13)) {
+    switch (below(14)) {
       case 0: return neighbors();
       case 1: return env_mat();
       case 2: return harmonics();
@@ -42,6 +42,7 @@ class Calls {
       case 9: return grouped();
       case 10: return extreme();
       case 11: return orthogonal();
+      case 12: return coupling();
       default: return many_points();
     }
   }
@@ -316,6 +317,20 @@ class Calls {
   std::string orthogonal() {
     const TF_DataType type = precision();
     return ask("DdOrthogonal", {reals(type, {below(4), below(40), below(40)})}, {{"T", type}});
+  }
+
+  std::string coupling() {
+    const int64_t nlm = below(26), n = below(9), m = below(70), nterms = below(40);
+    const TF_DataType type = precision();
+    const Array made = integers(0, nlm, nterms, true), from = integers(0, nlm, 2 * nterms);
+    Array terms(TF_INT32, {nterms, 3});
+    const auto entry = [](const Array& list, int64_t k) { return k < list.size() ? list.data<int32_t>()[k] : -1; };
+    for (int64_t t = 0; t < nterms; ++t) {
+      int32_t* term = terms.data<int32_t>() + 3 * t;
+      term[0] = entry(made, t), term[1] = entry(from, 2 * t), term[2] = entry(from, 2 * t + 1);
+    }
+    return ask("DdCoupling", {reals(type, {nlm, n, m}), reals(type, {nlm, n, m}), terms, reals(type, {nterms})},
+               {{"T", type}});
   }
 
   // Dimensions that only empty arrays can have, and the widest that real ones may.

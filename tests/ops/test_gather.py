@@ -86,11 +86,15 @@ def test_messages_refuse(change, message):
         gather_messages(pairs, *inputs, None, LMAX)
 
 
-def test_grouped_products_and_their_gradient():
+# Columns fill no register, some, or several and a rest; rows that share a matrix come in short and
+# in long runs.
+@pytest.mark.parametrize(("run", "nin", "nout"), [(1, 6, 5), (4, 13, 37), (40, 32, 12)])
+def test_grouped_products_and_their_gradient(run, nin, nout):
     rng = np.random.default_rng(5)
-    group = tf.constant(rng.choice([0, 2, 3], 30).astype(np.int32))  # no row asks for matrix 1
-    x, weight = tf.constant(rng.normal(size=(30, 6))), tf.constant(rng.normal(size=(4, 6, 5)))
-    factor = tf.constant(rng.normal(size=(30, 5)))
+    group = np.repeat(rng.choice([0, 2, 3], 30), run)  # no row asks for matrix 1
+    group = tf.constant(group.astype(np.int32))
+    x, weight = (tf.constant(rng.normal(size=s)) for s in ((30 * run, nin), (4, nin, nout)))
+    factor = tf.constant(rng.normal(size=(30 * run, nout)))
     results = []
     for product in (grouped_matmul, lambda x, w, g: tf.einsum("na,nab->nb", x, tf.gather(w, g))):
         with tf.GradientTape() as tape:
@@ -100,7 +104,18 @@ def test_grouped_products_and_their_gradient():
         gradients = tape.gradient(loss, [x, weight])
         results.append([out, gradients[0], tf.convert_to_tensor(gradients[1])])
     for found, expected in zip(*results, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * run * nin)
+
+
+def test_grouped_rows_do_not_depend_on_their_neighbours():
+    rng = np.random.default_rng(6)
+    x = tf.constant(rng.normal(size=(50, 32)), tf.float32)
+    weight = tf.constant(rng.normal(size=(2, 32, 37)), tf.float32)
+    group = tf.constant(np.repeat([0, 1], 25), tf.int32)
+    whole = grouped_matmul(x, weight, group).numpy()
+    for row in (0, 24, 25, 49):
+        alone = grouped_matmul(x[row : row + 1], weight, group[row : row + 1]).numpy()
+        np.testing.assert_array_equal(whole[row : row + 1], alone)
 
 
 @pytest.mark.parametrize("group", [[0, 4], [-1, 0]])
