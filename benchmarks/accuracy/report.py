@@ -9,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from finetune import STARTS
 from systems import SYSTEMS
 
 HERE = Path(__file__).resolve().parent
@@ -146,12 +147,12 @@ def finetune_table(rows: list[dict]) -> str:
         "## Fine-tuning\n",
         "`organic` (gth-qzv3p) on a few frames of gth-tzv2p, a fresh model on the same frames, "
         "three minutes of one core; NMAE % on frames never seen. `finetune.py`.\n",
-        "| system | frames | from scratch | fine-tuned |",
-        "|---|---|---|---|",
+        " | ".join(["| system", "frames", *(label for label, _ in STARTS.values()), ""]).rstrip(),
+        "|---|---" + "|---" * len(STARTS) + "|",
     ]
     for system, frames in sorted({key[:2] for key in found}):
-        pair = (found.get((system, frames, start)) for start in ("fresh", "organic"))
-        cells = " | ".join("" if nmae is None else f"{nmae:.2f}" for nmae in pair)
+        errors = (found.get((system, frames, start)) for start in STARTS)
+        cells = " | ".join("" if nmae is None else f"{nmae:.2f}" for nmae in errors)
         lines.append(f"| {system} | {frames} | {cells} |")
     return "\n".join([*lines, "\n![error against frames](results/finetune.png)\n"])
 
