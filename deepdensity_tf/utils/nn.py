@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from deepdensity_tf.utils.ops import couple, grouped_matmul
-from deepdensity_tf.utils.spherical import native_order, real_harmonics, sphere_rule
+from deepdensity_tf.utils.spherical import solid_couplings
 
 # Tables with a row for each type, by their names: no matrices that map one space to another.
 _ROWS_OF_TYPES = ("type_embedding", "mixture")
@@ -140,16 +140,6 @@ def degeneracy(lmax: int) -> np.ndarray:
     return 2 * np.arange(lmax + 1) + 1
 
 
-def _linear_harmonics(lmax: int, directions: np.ndarray) -> np.ndarray:
-    """Real solid harmonics of unit vectors (n, 3): (n, nlm), in the order of the native op."""
-    blocks = []
-    for angular in range(lmax + 1):
-        block = np.empty((len(directions), 2 * angular + 1))
-        block[:, native_order(angular)] = real_harmonics(angular, directions)
-        blocks.append(np.sqrt(4 * np.pi / (2 * angular + 1)) * block)
-    return np.concatenate(blocks, 1)
-
-
 class SphereProduct(tf.Module):
     """Products of equivariant features as functions on the sphere.
 
@@ -160,13 +150,8 @@ class SphereProduct(tf.Module):
 
     def __init__(self, lmax: int, dtype: tf.DType):
         super().__init__()
-        # Exact to degree 3 lmax: the integrals are exact up to rounding.
-        directions, weights = sphere_rule(3 * lmax)
-        values = _linear_harmonics(lmax, directions)
-        integrals = np.einsum("p,pc,pa,pb->cab", weights / (4 * np.pi), values, values, values)
-        term = np.argwhere(abs(integrals) > 1e-12)
-        self._term = tf.constant(term, tf.int32)
-        self._value = tf.constant(integrals[tuple(term.T)], dtype)
+        term, value = solid_couplings(lmax)
+        self._term, self._value = tf.constant(term, tf.int32), tf.constant(value, dtype)
         squares = np.repeat(degeneracy(lmax), degeneracy(lmax))  # one over those of the harmonics
         self._squares = tf.constant(squares[:, None, None], dtype)
 

@@ -7,6 +7,7 @@ for positive, without the sign of Condon and Shortley; for L = 1: y, z, x.
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 
@@ -58,3 +59,26 @@ def gaunt(degree: int, left: int, right: int) -> np.ndarray:
     integrals[np.abs(integrals) < 1e-14] = 0.0
     integrals.flags.writeable = False
     return integrals
+
+
+@functools.cache
+def solid_couplings(lmax: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means over the sphere of three solid harmonics up to lmax that are not zero.
+
+    Racah normalisation, in the order of the native operations.
+
+    Returns
+    -------
+    term : np.ndarray
+        (n, 3): places of the harmonics, the first rising; all orders of each three are there.
+    value : np.ndarray
+        (n,).
+    """
+    means = np.zeros([(lmax + 1) ** 2] * 3)
+    for degrees in itertools.product(range(lmax + 1), repeat=3):
+        if sum(degrees) % 2 == 0 and max(degrees) <= sum(degrees) / 2:
+            places = [degree**2 + native_order(degree) for degree in degrees]
+            norms = np.prod([2 * degree + 1 for degree in degrees])
+            means[np.ix_(*places)] = np.sqrt(4 * np.pi / norms) * gaunt(*degrees)
+    term = np.argwhere(means)
+    return term, means[tuple(term.T)]
