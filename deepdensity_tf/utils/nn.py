@@ -106,10 +106,10 @@ class GroupedLinearPerL(tf.Module):
 
 def _matmul_by_group(features, weight, group):
     """Features (nlm, n, nin) times matrices (ngroups, nin, nout) chosen by group (nlm, n or 1)."""
-    nlm, nin, nout = features.shape[0], *weight.shape[1:]
     group = tf.broadcast_to(group, tf.shape(features)[:2])
-    product = grouped_matmul(tf.reshape(features, [-1, nin]), weight, tf.reshape(group, [-1]))
-    return tf.reshape(product, [nlm, -1, nout])
+    rows = tf.reshape(features, [-1, weight.shape[1]])
+    product = grouped_matmul(rows, weight, tf.reshape(group, [-1]))
+    return tf.reshape(product, [features.shape[0], -1, weight.shape[2]])
 
 
 def _order_of_lm(lmax: int):
