@@ -15,24 +15,29 @@ organic) system=validation frames=: inputs=$here ;;
 water) system=w8 frames=24: ;;
 aluminium) system=al4 frames=48: ;;
 esac
-# A training in the present folder: its input, its options.
+# A training in the present folder: its input, the model that it goes on from or "".
 train() {
     ln -sfn "$data" data
     sed "s/\"seed\": 1/\"seed\": $seed/" "$1" > input.json
-    shift
-    if [ -e model.ckpt/checkpoint ]; then dd-tf train input.json --restart; else dd-tf train input.json "$@"; fi
+    if [ -e model.ckpt/checkpoint ]; then
+        dd-tf train input.json --restart
+    elif [ -n "$2" ]; then
+        dd-tf train input.json --init-model "$2"
+    else
+        dd-tf train input.json
+    fi
     dd-tf freeze
 }
 for seed in 1 2; do
     folder=$here/run/$name/$seed
     mkdir -p "$folder"
     cd "$folder"
-    train "$inputs/$name.json"
+    train "$inputs/$name.json" ""
     for input in "$here/${name}"_[0-9].json; do
         [ -e "$input" ] || continue
         mkdir -p more
         cd more
-        train "$input" --init-model ../frozen_model.pb
+        train "$input" ../frozen_model.pb
     done
     ln -sfn "$(pwd)/model.ckpt" "$here/run/$name/$seed.ckpt"
 done
