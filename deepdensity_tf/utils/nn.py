@@ -87,7 +87,7 @@ class LinearPerL(tf.Module):
         self.weight = init.normal((lmax + 1, nin, nout), 1 / np.sqrt(nin), "weight")
 
     def __call__(self, features):
-        return _matmul_by_group(features, self.weight, _order_of_lm(self._lmax))
+        return _matmul_by_group(features, self.weight, _orders(self._lmax)[:, None])
 
 
 class GroupedLinearPerL(tf.Module):
@@ -100,7 +100,7 @@ class GroupedLinearPerL(tf.Module):
 
     def __call__(self, features, atype):
         weight = tf.reshape(self.weight, [-1, *self.weight.shape[2:]])
-        group = atype[None] * (self._lmax + 1) + _order_of_lm(self._lmax)
+        group = atype[None] * (self._lmax + 1) + _orders(self._lmax)[:, None]
         return _matmul_by_group(features, weight, group)
 
 
@@ -112,32 +112,26 @@ def _matmul_by_group(features, weight, group):
     return tf.reshape(product, [features.shape[0], -1, weight.shape[2]])
 
 
-def _order_of_lm(lmax: int):
-    """l of each (l, m): (nlm, 1)."""
-    return tf.constant(np.repeat(np.arange(lmax + 1), degeneracy(lmax))[:, None], tf.int32)
-
-
 def per_lm(values, lmax: int):
     """Repeat what is given for each l, along the first axis, for all its m."""
-    return tf.gather(values, np.repeat(np.arange(lmax + 1), degeneracy(lmax)))
+    return tf.gather(values, _orders(lmax))
 
 
 def norms_per_l(features, lmax: int):
     """Squared norms of equivariant features (nlm, n, m) for each l: (lmax + 1, n, m)."""
-    membership = np.repeat(np.eye(lmax + 1), degeneracy(lmax), axis=1)
-    return _of_first_axis(tf.constant(membership, features.dtype), tf.square(features))
-
-
-def _of_first_axis(matrix, features):
-    """A matrix (a, nlm) applied to features (nlm, n, m): (a, n, m)."""
-    nout, nin = matrix.shape
-    product = tf.matmul(matrix, tf.reshape(features, [nin, -1]))
-    return tf.reshape(product, [nout, -1, features.shape[2]])
+    membership = tf.constant(np.eye(lmax + 1)[:, _orders(lmax)], features.dtype)
+    norms = tf.matmul(membership, tf.reshape(tf.square(features), [(lmax + 1) ** 2, -1]))
+    return tf.reshape(norms, [lmax + 1, -1, features.shape[2]])
 
 
 def degeneracy(lmax: int) -> np.ndarray:
     """Number of m for each l, (lmax + 1,)."""
     return 2 * np.arange(lmax + 1) + 1
+
+
+def _orders(lmax: int) -> np.ndarray:
+    """l of each (l, m), (nlm,) int32."""
+    return np.repeat(np.arange(lmax + 1, dtype=np.int32), degeneracy(lmax))
 
 
 class SphereProduct(tf.Module):
@@ -152,7 +146,7 @@ class SphereProduct(tf.Module):
         super().__init__()
         term, value = solid_couplings(lmax)
         self._term, self._value = tf.constant(term, tf.int32), tf.constant(value, dtype)
-        squares = np.repeat(degeneracy(lmax), degeneracy(lmax))  # one over those of the harmonics
+        squares = degeneracy(lmax)[_orders(lmax)]  # one over the mean squares of the harmonics
         self._squares = tf.constant(squares[:, None, None], dtype)
 
     def __call__(self, a, b):
