@@ -399,6 +399,16 @@ def _training() -> Argument:
                 **NOT_NEGATIVE,
             ),
             Argument(
+                "numb_models",
+                int,
+                optional=True,
+                default=1,
+                doc="Models that learn side by side, from seed, seed + 1 ... on: dd-tf freeze "
+                "makes one ensemble of them, which errs less than each and knows how far they lie "
+                "apart.",
+                **POSITIVE,
+            ),
+            Argument(
                 "trained",
                 str,
                 optional=True,

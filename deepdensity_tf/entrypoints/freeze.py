@@ -51,9 +51,10 @@ def run(args: argparse.Namespace) -> None:
 
     states = [load_state(folder) for folder in args.checkpoint]
     steps = [state.take_result(args.last) for state in states]
-    models = [state.model for state in states]
+    models = [model for state in states for model in state.models]
     if len(models) > 1:
-        check_members(models, args.checkpoint)
+        pairs = zip(args.checkpoint, states, strict=True)
+        check_members(models, [folder for folder, state in pairs for _ in state.models])
     freeze(models, states[0].config, args.output, states[0].data_checksum)
     for folder, step in zip(args.checkpoint, steps, strict=True):
         log.info("%s: step %d of %s", args.output, step, folder)

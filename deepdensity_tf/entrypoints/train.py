@@ -92,14 +92,20 @@ def run(args: argparse.Namespace) -> None:
     if args.init_model:
         pretrained = load_pretrained(args.init_model)
         pretrained.join_channels(config["model"])
+    nmodels = config["training"]["numb_models"]
+    if pretrained and nmodels > 1:
+        raise InputError(
+            f"{args.input}: training.numb_models is {nmodels}, expected 1 with --finetune or "
+            "--init-model: models that begin as one would stay one"
+        )
     _train(config, args, pretrained)
 
 
 def _as_before(data: dict, args: argparse.Namespace) -> dict:
     """The input of a restart; what it leaves out of model and learning rate is as it was.
 
-    So is a weight decay that followed from the data or the fine-tuning. A fine-tuned model may
-    differ from the input: its own section counts.
+    So are the number of models, and a weight decay that followed from the data or the fine-tuning.
+    A fine-tuned model may differ from the input: its own section counts.
     """
     from deepdensity_tf.train.checkpoint import read_checkpoint_input
 
@@ -107,7 +113,7 @@ def _as_before(data: dict, args: argparse.Namespace) -> dict:
     if type(training) is not dict or type(training.get("save_ckpt", "")) is not str:
         return data  # to be refused
     before, _ = read_checkpoint_input(training.get("save_ckpt", "model.ckpt"))
-    kept = {"weight_decay": before["training"]["weight_decay"]}
+    kept = {key: before["training"][key] for key in ("weight_decay", "numb_models")}
     data = {key: before[key] for key in ("model", "learning_rate")} | data
     data["training"] = kept | training
     if args.finetune:
@@ -190,7 +196,8 @@ def _begun(
         trainer.adapt()
     elif state.step == 0:
         trainer.initialise()
-    log.info("%d parameters", state.model.nparameters)
+    several = f", each of {len(state.models)} models" if len(state.models) > 1 else ""
+    log.info("%d parameters%s", state.model.nparameters, several)
     if workers.chief:
         with atomic_path(args.output) as temporary:
             temporary.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
@@ -208,10 +215,11 @@ def _checksum_before(config: dict, folder: Path, source: str) -> str:
         raise InputError(
             f"{source}: section model differs from that of {folder}; a restart needs the same model"
         )
-    trained = [data["training"]["trained"] for data in (before, config)]
-    if trained[0] != trained[1]:
-        raise InputError(
-            f"{source}: training.trained is {trained[1]}, in {folder} it is {trained[0]}; "
-            "a restart trains the same weights"
-        )
+    for key in ("trained", "numb_models"):
+        kept, asked = (data["training"][key] for data in (before, config))
+        if kept != asked:
+            raise InputError(
+                f"{source}: training.{key} is {asked}, in {folder} it is {kept}; "
+                "a restart trains the same weights"
+            )
     return checksum

@@ -7,7 +7,7 @@ sums are kept (moments, normal equations), never points or features of all frame
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -35,21 +35,37 @@ _ATOM_SIGNATURE = (
 )
 
 
-def initialise_statistics(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:
-    """Set baseline, density scale and feature scales of a fresh model.
+def initialise_statistics(
+    models: Sequence[DensityModel], count: int, draw: Callable[[int], Sample]
+) -> None:
+    """Set baseline, density scale and feature scales of fresh models.
 
     Parameters
     ----------
-    model : DensityModel
-        Changed in place.
+    models : sequence of DensityModel
+        Those that learn side by side and differ in their weights alone; changed in place.
     count : int
         Frames that stand for the training data.
     draw : callable
         Gives frame 0 ... count - 1 with points, the same whenever it is asked.
     """
-    fit_baseline(model, count, draw)
-    fit_occupancies(model, count, draw)
-    _fit_features(model, count, draw)
+    first, *others = models
+    fit_baseline(first, count, draw)
+    fit_occupancies(first, count, draw)
+    for model in others:
+        _take_from_data(model, first)
+    for model in models:
+        _fit_features(model, count, draw)
+
+
+def _take_from_data(model: DensityModel, other: DensityModel) -> None:
+    """What the data alone say, of a model that has it: no weights take part."""
+    pairs = [(model.baseline, other.baseline), (model.scale, other.scale)]
+    if model.augmentation is not None:
+        for name in ("mean", "scale", "unit"):
+            pairs.append((getattr(model.augmentation, name), getattr(other.augmentation, name)))
+    for variable, known in pairs:
+        variable.assign(known)
 
 
 def fit_occupancies(model: DensityModel, count: int, draw: Callable[[int], Sample]) -> None:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from deepdensity_tf import __version__
 from deepdensity_tf.model import DensityModel
+from deepdensity_tf.model.ensemble import check_members
 from deepdensity_tf.schema import complete_input
 from deepdensity_tf.train.optimizer import AveragedMuon, BestWeights
 from deepdensity_tf.train.window import window_variable
@@ -31,6 +32,8 @@ _UNKNOWN = "unknown"  # data of checkpoints written before checksums were kept
 class TrainingState:
     """All that training changes: weights, optimizer, best weights, means to show, time spent.
 
+    The models of an ensemble (`training.numb_models`) learn side by side, each from its own start.
+
     Parameters
     ----------
     config : dict
@@ -40,23 +43,38 @@ class TrainingState:
 
     Attributes
     ----------
-    trained : sequence of tf.Variable
-        The weights that `training.trained` names.
+    models : list of DensityModel
+        Those that are trained.
+    trained : list of tf.Variable
+        Their weights that `training.trained` names.
     """
 
     def __init__(self, config: dict, data_checksum: str = _UNKNOWN):
         self.config = config
         self.data_checksum = data_checksum
-        self.model = DensityModel(config["model"], config["training"]["seed"])
         run = config["training"]
+        seeds = range(run["seed"], run["seed"] + run["numb_models"])
+        self.models = [DensityModel(config["model"], seed) for seed in seeds]
+        if len(seeds) > 1:
+            check_members(self.models, [f"training.numb_models is {len(seeds)}"] * len(seeds))
         head_alone = run["trained"] == "augmentation"
-        self.trained = (self.model.augmentation if head_alone else self.model).trainable_variables
+        parts = [model.augmentation if head_alone else model for model in self.models]
+        self.trained = [variable for part in parts for variable in part.trainable_variables]
         self.optimizer = AveragedMuon(
-            self.trained, run["ema_decay"], run["gradient_max_norm"], run["weight_decay"]
+            self.trained,
+            run["ema_decay"],
+            # The gradients of the models are at right angles to each other.
+            run["gradient_max_norm"] * len(self.models) ** 0.5,
+            run["weight_decay"],
         )
         self.best = BestWeights(self.optimizer.average)
         self.window = window_variable()
         self.elapsed = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+    @property
+    def model(self) -> DensityModel:
+        """The first of the models, which says what all share."""
+        return self.models[0]
 
     @property
     def step(self) -> int:
@@ -90,6 +108,7 @@ class CheckpointFolder:
         self.path = Path(path)
         self._checkpoint = tf.train.Checkpoint(
             model=state.model,
+            **{f"model_{i + 2}": model for i, model in enumerate(state.models[1:])},
             optimizer=state.optimizer,
             best=state.best,
             window=state.window,

@@ -14,7 +14,7 @@ import tensorflow as tf
 from deepdensity_tf.data.frames import frames_of_all_elements
 from deepdensity_tf.data.sampler import Sample, assemble
 from deepdensity_tf.loss import DensityLoss
-from deepdensity_tf.model import Batch
+from deepdensity_tf.model import Batch, DensityModel
 from deepdensity_tf.model.statistics import (
     fit_occupancies,
     initialise_statistics,
@@ -124,9 +124,10 @@ class Trainer:
         )
 
     def initialise(self) -> None:
-        """Statistics of a fresh model."""
-        self._state.model.seen.assign(self._seen())
-        initialise_statistics(self._state.model, *self._sample())
+        """Statistics of fresh models."""
+        for model in self._state.models:
+            model.seen.assign(self._seen())
+        initialise_statistics(self._state.models, *self._sample())
 
     def adapt(self) -> None:
         """The baseline of a model that was trained elsewhere; occupancies that are new to it."""
@@ -292,23 +293,30 @@ class Trainer:
         sample = Sample(*fields)
         fraction, stopped = average_over_workers([fraction, stopped])
         with tf.GradientTape() as tape:
-            predicted = self._densities(Batch.of(sample))
-            density, *others = predicted
-            loss = self._loss(self._loss.errors(density, sample, *others))
-        gradients = tape.gradient(loss, self._state.trained)
+            members = self._of_members(Batch.of(sample))
+            losses = [self._loss(self._loss.errors(each[0], sample, *each[1:])) for each in members]
+            total = tf.add_n(losses)
+        gradients = tape.gradient(total, self._state.trained)
+        loss = total / len(losses)
         # In one reduction: workers might begin two in different order and wait for each other.
         loss, *gradients = average_over_workers([loss, *gradients])
         used = self._state.optimizer.apply(
             gradients, self._rate(step, fraction), usable=tf.math.is_finite(loss)
         )
-        return loss, predicted, used, fraction, stopped
+        return loss, _mean(members), used, fraction, stopped
 
     def _densities(self, batch: Batch) -> tuple:
-        """Density channels (npoints, ndensity) at the points; electrons (nframes,) of the frames
-        where tables hold them all, else None; PAW occupancies or None; first moments (nframes, 3)
-        where they are learned, else None.
+        """What the models predict together: the means of `_of_members`."""
+        return _mean(self._of_members(batch))
+
+    def _of_members(self, batch: Batch) -> list[tuple]:
+        """Of each model density channels (npoints, ndensity) at the points; electrons (nframes,) of
+        the frames where tables hold them all, else None; PAW occupancies or None; first moments
+        (nframes, 3) where they are learned, else None.
         """
-        model = self._state.model
+        return [self._of_member(model, batch) for model in self._state.models]
+
+    def _of_member(self, model: DensityModel, batch: Batch) -> tuple:
         state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
         density = tf.ensure_shape(model.point_density(state, batch), [None, model.ndensity])
         electrons = None if model.fitting.per_pair else state.electrons
@@ -337,6 +345,17 @@ class Trainer:
         except Exception as error:
             self._fault = error
             raise
+
+
+def _mean(members: list[tuple]) -> tuple:
+    """Of what several models predict, None where they predict nothing."""
+    if len(members) == 1:
+        return members[0]
+
+    def mean(*values):
+        return None if values[0] is None else tf.add_n(values) / len(values)
+
+    return tf.nest.map_structure(mean, *members)
 
 
 def _arrays(tensors: tuple) -> tuple:

@@ -150,7 +150,7 @@ def test_baseline_of_the_spin_has_the_signs():
         atype = signed_types(np.array([0, 1, 1]), turn, 2)
         frames.append(sample(coord, box, atype, density, npoints=3000, seed=k))
     model = DensityModel(completed_model(**MOMENTS), seed=3)
-    initialise_statistics(model, len(frames), lambda index: frames[index])
+    initialise_statistics([model], len(frames), lambda index: frames[index])
     for part in frames:
         found = model(Batch.of(part)).numpy()  # an untrained model is its baseline
         error = np.abs(found - part.density).sum(0) / np.abs(part.density).sum(0)

@@ -65,7 +65,7 @@ def scales(model) -> list[np.ndarray]:
 
 def prepared(frames, **changes) -> DensityModel:
     model = make_model(**changes)
-    initialise_statistics(model, len(frames), lambda index: frames[index])
+    initialise_statistics([model], len(frames), lambda index: frames[index])
     return model
 
 
