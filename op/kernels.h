@@ -107,6 +107,14 @@ template <typename T> struct CouplingView {
   const int32_t* term;  // (nterms, 3), by the first: the row made, and those of left and right
 };
 
+// Places between rows: the first of the six rows about each, and their weights (interpolate.cc).
+constexpr int kStencil = 6;
+template <typename T> struct StencilsView {
+  int64_t n, width;
+  const int32_t* first;
+  const T* weight;  // (n, kStencil)
+};
+
 // A matrix whose products with itself are taken, and room for them (orthogonal.cc).
 template <typename T> struct SquaringView {
   int64_t rows, columns;
@@ -143,6 +151,10 @@ template <typename T> struct KernelsOf {
   void (*grouped_grad_weight)(const GroupedView<T>&, const T* grad, int64_t begin, int64_t end, T* out);
   // The columns [begin, end) of all rows.
   void (*couple)(const CouplingView<T>&, int64_t begin, int64_t end, T* out);
+  // Rows (n, width) at the places [begin, end); and, added to that of the nodes, the gradient of the columns
+  // [begin, end), from places in the order of their first nodes.
+  void (*interpolate)(const StencilsView<T>&, const T* nodes, int64_t begin, int64_t end, T* out);
+  void (*pull_nodes)(const StencilsView<T>&, const T* grad, const int32_t* order, int64_t begin, int64_t end, T* out);
   // The matrix (rows, columns) after Newton-Schulz steps.
   void (*newton_schulz)(const SquaringView<T>&, const T* x, T* out);
 };

@@ -64,6 +64,7 @@ def measure(path: Path, data: Path) -> dict:
     state = TrainingState(config)
     trainer = Trainer(state, CheckpointFolder("unused", state), source, workers)
     trainer.initialise()
+    trainer.trace()
     batches = [Sample(*map(tf.constant, source.batches(k))) for k in range(STEPS)]
     zero = tf.constant(0.0, tf.float64)
     first = tf.constant(0, tf.int64)

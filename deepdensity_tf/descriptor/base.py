@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +14,7 @@ from dargs import Argument
 from deepdensity_tf.utils.bounds import POSITIVE
 from deepdensity_tf.utils.graph_names import DISTANCE, EMBEDDING, VALUES
 from deepdensity_tf.utils.nn import MLP, Initializer
-from deepdensity_tf.utils.ops import env_mat
+from deepdensity_tf.utils.ops import env_mat, interpolate
 from deepdensity_tf.utils.plugin import Registry
 
 DESCRIPTORS = Registry("descriptor")
@@ -57,6 +60,27 @@ def cutoff_arguments() -> list[Argument]:
     ]
 
 
+# Distances at which embedding nets are asked where they are interpolated: nine in the width of a
+# Gaussian, so that the values between them are right to single precision.
+NODES = 96
+
+_INTERPOLATED: ContextVar[bool] = ContextVar("interpolated embeddings", default=False)
+
+
+@contextmanager
+def interpolated_embeddings(wanted: bool) -> Iterator[None]:
+    """Within it embedding nets run at `NODES` distances, whatever the number of pairs.
+
+    What lies between is interpolated: no different to single precision and cheaper for many pairs,
+    but without a gradient with respect to positions.
+    """
+    token = _INTERPOLATED.set(wanted)
+    try:
+        yield
+    finally:
+        _INTERPOLATED.reset(token)
+
+
 class RadialEmbedding(tf.Module):
     """Embedding net G(r): one function for each l and channel, whatever the types.
 
@@ -69,15 +93,22 @@ class RadialEmbedding(tf.Module):
 
     def __init__(self, init: Initializer, rcut: float, neuron, nout: int):
         super().__init__()
+        self._rcut = rcut
         self._centers = tf.constant(np.linspace(0, rcut, self.ngaussian), init.dtype)
         self._width = rcut / (self.ngaussian - 1)
         self._net = MLP(init, self.ngaussian, neuron, nout)
 
     def __call__(self, distance):
+        if _INTERPOLATED.get():
+            nodes = tf.linspace(tf.constant(0, distance.dtype), self._rcut, NODES)
+            return interpolate(distance * ((NODES - 1) / self._rcut), self._values(nodes))
         with tf.name_scope(EMBEDDING):
             distance = tf.identity(distance, name=DISTANCE)
-            gaussians = tf.exp(-0.5 * ((distance[:, None] - self._centers) / self._width) ** 2)
-            return tf.identity(self._net(gaussians), name=VALUES)
+            return tf.identity(self._values(distance), name=VALUES)
+
+    def _values(self, distance):
+        gaussians = tf.exp(-0.5 * ((distance[:, None] - self._centers) / self._width) ** 2)
+        return self._net(gaussians)
 
 
 class Environment(tf.Module):

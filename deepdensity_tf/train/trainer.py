@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from deepdensity_tf.data.frames import frames_of_all_elements
 from deepdensity_tf.data.sampler import Sample, assemble
+from deepdensity_tf.descriptor.base import NODES, interpolated_embeddings
 from deepdensity_tf.loss import DensityLoss
 from deepdensity_tf.model import Batch, DensityModel
 from deepdensity_tf.model.statistics import (
@@ -26,6 +27,7 @@ from deepdensity_tf.train.schedule import LearningRate
 from deepdensity_tf.train.training_data import TrainingData
 from deepdensity_tf.train.workers import Workers, average_over_workers
 from deepdensity_tf.utils.errors import InputError
+from deepdensity_tf.utils.ops import neighbor_list
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ class Trainer:
         self._run = state.config["training"]
         self._rate = LearningRate(state.config["learning_rate"])
         self._loss = DensityLoss(state.config["loss"])
+        self._many_pairs = False
         self._stopped = False
         self._fault: Exception | None = None  # of the thread that draws batches
         self._step_function = tf.function(
@@ -160,8 +163,19 @@ class Trainer:
 
     def trace(self) -> None:
         """Make the graphs of a step and of a prediction, before the clock of `run` starts."""
+        self._many_pairs = self._has_many_pairs()
         self._step_function.get_concrete_function()
         self._predict_function.get_concrete_function()
+
+    def _has_many_pairs(self) -> bool:
+        """Whether a step asks embedding nets at far more distances than nodes would do."""
+        try:
+            sample = Sample(*self._data.batches(0))
+        except InputError:
+            return False  # the first step will say so
+        atoms = (sample.coord, sample.coord_splits) * 2
+        center, *_ = neighbor_list(*atoms, sample.box, self._state.model.rcut, skip_self=True)
+        return len(center) > 2 * NODES
 
     def run(self) -> None:
         """Train until numb_steps, max_time or SIGTERM; the last state is saved.
@@ -292,7 +306,7 @@ class Trainer:
         *fields, step, fraction, stopped = arguments
         sample = Sample(*fields)
         fraction, stopped = average_over_workers([fraction, stopped])
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, interpolated_embeddings(self._many_pairs):
             members = self._of_members(Batch.of(sample))
             losses = [self._loss(self._loss.errors(each[0], sample, *each[1:])) for each in members]
             total = tf.add_n(losses)

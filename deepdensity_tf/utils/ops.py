@@ -362,6 +362,31 @@ def couple(left, right, term, value):
     return tf.ensure_shape(product, left.shape)
 
 
+def interpolate(x, nodes):
+    """Rows between rows, by polynomials of degree five (op/interpolate.cc).
+
+    Parameters
+    ----------
+    x : tf.Tensor
+        Places (n,) float32 or float64, from 0 to nnodes - 1. There is no gradient with respect to
+        them.
+    nodes : tf.Tensor
+        (nnodes, width): values at 0, 1, 2 ...; six or more.
+
+    Returns
+    -------
+    tf.Tensor
+        (n, width): at each place that of the polynomial through the six nodes about it.
+
+    Raises
+    ------
+    tf.errors.InvalidArgumentError
+        Too few nodes, or a place beyond them.
+    """
+    values = library().dd_interpolate(x=x, nodes=nodes)
+    return tf.ensure_shape(values, [None, nodes.shape[1]])
+
+
 def orthogonal(matrices):
     """Matrices with the same singular vectors and all singular values near one (op/orthogonal.cc).
 
@@ -453,6 +478,11 @@ def _gather_gradient(op, grad):
 @tf.RegisterGradient("DdGroupedMatMul")
 def _grouped_matmul_gradient(op, grad):
     return *library().dd_grouped_mat_mul_grad(grad, *op.inputs), None
+
+
+@tf.RegisterGradient("DdInterpolate")
+def _interpolate_gradient(op, grad):
+    return None, library().dd_interpolate_grad(grad, *op.inputs)
 
 
 @tf.RegisterGradient("DdCoupling")

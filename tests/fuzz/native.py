@@ -80,7 +80,7 @@ class Calls:
     def any(self) -> str:
         """Call one op; its name."""
         names = ("neighbor_list", "env_mat", "harmonics", "expansion", "density", "table")
-        names += ("gather", "grouped", "coupling")
+        names += ("gather", "grouped", "coupling", "interpolate")
         names += ("grid_parts", "extreme")
         name = names[self.rng.integers(len(names))]
         getattr(self, f"_{name}")()
@@ -327,6 +327,19 @@ class Calls:
             term=term,
             value=self.rng.normal(size=self._shape([nterms])).astype(dtype),
         )
+
+    def _interpolate(self) -> None:
+        n, nnodes, width = (int(k) for k in self.rng.integers(0, [40, 20, 40]))
+        dtype = self._dtype()
+        x = self.rng.uniform(0, max(nnodes - 1, 0), self._shape([n])).astype(dtype)
+        if self._odd() and x.size:
+            x.flat[0] = self._number()
+        nodes = self.rng.normal(size=self._shape([nnodes, width])).astype(dtype)
+        if self.rng.integers(2):
+            self._ops.dd_interpolate(x=x, nodes=nodes)
+        else:
+            grad = self.rng.normal(size=self._shape([n, width])).astype(dtype)
+            self._ops.dd_interpolate_grad(grad=grad, x=x, nodes=nodes)
 
     def _dtype(self) -> str:
         return ("float32", "float64")[self.rng.integers(2)]

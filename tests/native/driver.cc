@@ -29,7 +29,7 @@ class Calls {
   explicit Calls(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
 
   std::string one() {
-    switch (below(14)) {
+    switch (below(15)) {
       case 0: return neighbors();
       case 1: return env_mat();
       case 2: return harmonics();
@@ -43,6 +43,7 @@ class Calls {
       case 10: return extreme();
       case 11: return orthogonal();
       case 12: return coupling();
+      case 13: return interpolate();
       default: return many_points();
     }
   }
@@ -331,6 +332,21 @@ class Calls {
     }
     return ask("DdCoupling", {reals(type, {nlm, n, m}), reals(type, {nlm, n, m}), terms, reals(type, {nterms})},
                {{"T", type}});
+  }
+
+  std::string interpolate() {
+    const int64_t n = below(40), nodes = below(20), width = below(40);
+    const TF_DataType type = precision();
+    std::vector<Array> inputs = {reals(type, {n}), reals(type, {nodes, width})};
+    // Mostly places among the nodes.
+    const auto put = [&](auto* x) {
+      for (int64_t i = 0; i < inputs[0].size(); ++i)
+        if (below(50)) x[i] = uniform() * std::max<int64_t>(nodes - 1, 0);
+    };
+    type == TF_DOUBLE ? put(inputs[0].data<double>()) : put(inputs[0].data<float>());
+    if (below(2)) return ask("DdInterpolate", inputs, {{"T", type}});
+    inputs.insert(inputs.begin(), reals(type, {n, width}));
+    return ask("DdInterpolateGrad", inputs, {{"T", type}});
   }
 
   // Dimensions that only empty arrays can have, and the widest that real ones may.
