@@ -147,10 +147,11 @@ def _train(config: dict, args: argparse.Namespace, pretrained: Pretrained | None
 
     from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.garbage import uncollected
-    from deepdensity_tf.utils.ops import own_message
+    from deepdensity_tf.utils.ops import own_message, share_threads
 
     # It looks for layouts of images, which these graphs have none of, for seconds.
     tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
+    share_threads(config["training"]["numb_models"])
     try:
         with uncollected():
             trainer, state = _begun(config, args, pretrained)

@@ -1,7 +1,10 @@
 """Several models that learn side by side and are frozen as one."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -110,3 +113,16 @@ def test_what_cannot_be_several_is_refused(train, make_frozen):
     code, told = train("tuned", "--finetune", str(make_frozen()), numb_models=2)
     assert code == 2 and "training.numb_models is 2, expected 1 with --finetune" in told
     assert not list(Path().glob("*.out")) and not Path("pair").exists()
+
+
+def test_models_side_by_side_share_the_cores():
+    """An operation takes its share of the threads, unless their number was set."""
+    share = "before = ops.num_threads(); ops.share_threads(2); after = ops.num_threads(); "
+    programs = {
+        "": share + "assert after == max(1, before // 2), (before, after)",
+        "2": share + "assert after == before <= 2, (before, after)",
+    }
+    for threads, program in programs.items():
+        text = f"from deepdensity_tf.utils import ops; {program}"
+        environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads}
+        subprocess.run([sys.executable, "-c", text], check=True, timeout=120, env=environment)
