@@ -288,6 +288,10 @@ def _is_batch_size(value: int | str) -> bool:
 
 
 _BATCH_SIZE = bound(_is_batch_size, "a positive number or 'auto:N'")
+_NUMB_MODELS = bound(
+    lambda value: value == "auto" if isinstance(value, str) else value > 0,
+    "a positive number or 'auto'",
+)
 _WEIGHT_DECAY = bound(
     lambda value: value == "auto" if isinstance(value, str) else value >= 0, "0 or more, or 'auto'"
 )
@@ -400,13 +404,14 @@ def _training() -> Argument:
             ),
             Argument(
                 "numb_models",
-                int,
+                [int, str],
                 optional=True,
-                default=1,
+                default="auto",
                 doc="Models that learn side by side, from seed, seed + 1 ... on: dd-tf freeze "
                 "makes one ensemble of them, which errs less than each and knows how far they lie "
-                "apart.",
-                **POSITIVE,
+                "apart. 'auto': 2; 1 where a model is trained further, or a fitting has no "
+                "coefficients.",
+                **_NUMB_MODELS,
             ),
             Argument(
                 "trained",

@@ -5,10 +5,10 @@
     python benchmarks/accuracy/run.py --data DATA --curve        error against the number of frames
     python benchmarks/accuracy/run.py --data DATA --ablations    ethane with one piece changed
 
-Each training has one thread, so that as many can go side by side as there are cores (taskset -c 0
-python ...). DATA is a folder with the reference systems (examples/data_recipes and examples/one_d
-make them; a missing one is left out and said so). Inputs are in inputs/, figures go to
-results/NAME.json; report.py turns them into RESULTS.md.
+A training takes all cores (`taskset -c 0 python ...` leaves it one). DATA is a folder with the
+reference systems (examples/data_recipes and examples/one_d make them; a missing one is left out and
+said so). Inputs are in inputs/, figures go to results/NAME.json; report.py turns them into
+RESULTS.md.
 """
 
 from __future__ import annotations
@@ -148,12 +148,10 @@ def trained_frames(work: Path) -> int:
 
 
 def dd_tf(work: Path, *arguments: str) -> None:
-    """Run dd-tf in `work` on one thread; its output goes to log.txt there."""
-    one = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    """Run dd-tf in `work`; its output goes to log.txt there."""
     with open(work / "log.txt", "a", encoding="utf-8") as log:
         command = [sys.executable, "-m", "deepdensity_tf", *arguments]
-        environment = {**os.environ, **one}
-        subprocess.run(command, cwd=work, env=environment, stdout=log, stderr=log, check=True)
+        subprocess.run(command, cwd=work, stdout=log, stderr=log, check=True)
 
 
 def tested(work: Path, path: str, frames: str) -> dict:

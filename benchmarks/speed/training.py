@@ -53,6 +53,7 @@ def _text(value) -> str:
 def measure(path: Path, data: Path) -> dict:
     """Milliseconds a step of each part, and points a second of whole steps."""
     config = complete_input(read_input(path))
+    config["training"]["numb_models"] = 1
     for section in ("training_data", "validation_data"):
         systems = config["training"][section]["systems"]
         systems = [systems] if isinstance(systems, str) else systems

@@ -63,7 +63,7 @@ class Equivariant(tf.Module):
                 "nchannel",
                 int,
                 optional=True,
-                default=24,
+                default=32,
                 doc="Channels for each (l, m).",
                 **POSITIVE,
             ),

@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
     if args.init_model:
         pretrained = load_pretrained(args.init_model)
         pretrained.join_channels(config["model"])
-    nmodels = config["training"]["numb_models"]
+    nmodels = config["training"]["numb_models"] = _number_of_models(config, pretrained)
     if pretrained and nmodels > 1:
         raise InputError(
             f"{args.input}: training.numb_models is {nmodels}, expected 1 with --finetune or "
@@ -121,6 +121,17 @@ def _as_before(data: dict, args: argparse.Namespace) -> dict:
         if type(data["learning_rate"]) is dict:
             data["learning_rate"] = {**before["learning_rate"], **data["learning_rate"]}
     return data
+
+
+def _number_of_models(config: dict, pretrained: Pretrained | None) -> int:
+    """What `auto` stands for: two, where they begin apart and their coefficients have a mean."""
+    from deepdensity_tf.fit import FITTINGS
+
+    asked = config["training"]["numb_models"]
+    if asked != "auto":
+        return asked
+    per_pair = FITTINGS[config["model"]["fitting_net"]["type"]].per_pair
+    return 1 if pretrained or per_pair else 2
 
 
 def _check_targets(config: dict, args: argparse.Namespace) -> None:

@@ -14,12 +14,13 @@ from deepdensity_tf.utils.radial import RadialGrid
 
 @FITTINGS.register("expansion")
 class Expansion(tf.Module):
-    """rho_i(r) = sum_qlm c_{i,qlm} R_{t,l,q}(|d|) S_lm(d), d = r - R_i.
+    """rho_i(r) = sum_qlm c_{i,qlm} R_{l,q}(|d|) S_lm(d), d = r - R_i.
 
     The coefficients c are the equivariant features of the atom, mixed over channels by matrices of
-    its type and gated by its invariants. The radial functions R are trained, from a start of
-    orthonormal combinations of Gaussians. The whole contribution is one table per atom: points
-    cost no network at all.
+    which a part is shared by all types and a part is that of its own, and gated by its invariants.
+    The radial functions R are trained, from a start of orthonormal combinations of Gaussians; all
+    types have the same, unless `radial_per_type`. The whole contribution is one table per atom:
+    points cost no network at all.
     """
 
     summary = "Radial functions times solid harmonics, coefficients from the atom's features."
@@ -44,6 +45,14 @@ class Expansion(tf.Module):
                 doc="Radial functions for each l.",
                 **POSITIVE,
             ),
+            Argument(
+                "radial_per_type",
+                bool,
+                optional=True,
+                default=False,
+                doc="Each type has radial functions of its own, which learn from its atoms alone, "
+                "as in models of before.",
+            ),
         ]
 
     def __init__(self, config: dict, context: FittingContext):
@@ -54,8 +63,8 @@ class Expansion(tf.Module):
         shape = (context.ntypes, self._lmax + 1, context.nchannels, self._nout)
         # From zeros: an untrained model is its baseline, and training never has to unlearn what
         # random weights add.
-        matrices = init.variable(np.zeros(shape), "linear")
-        self._linear = GroupedLinearPerL(self._lmax, matrices)
+        own, shared = (init.variable(np.zeros(s), "linear") for s in (shape, shape[1:]))
+        self._linear = GroupedLinearPerL(self._lmax, own, shared)
         self._gates = MLP(
             init,
             context.nscalars + context.tebd_dim,
@@ -64,9 +73,11 @@ class Expansion(tf.Module):
             last=0.0,
         )
         start = _orthonormal_gaussians(context.grid, self._nradial)
-        shape = (context.ntypes, self._lmax + 1, *start.shape)
+        per_type, shape = config["radial_per_type"], (self._lmax + 1, *start.shape)
+        shape = (context.ntypes, *shape) if per_type else shape
+        functions = init.variable(np.broadcast_to(start, shape), "radial")
         self._radial = GroupedLinearPerL(
-            self._lmax, init.variable(np.broadcast_to(start, shape), "radial")
+            self._lmax, **{"weight" if per_type else "shared": functions}
         )
 
     def coefficients(self, features, species):

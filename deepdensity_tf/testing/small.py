@@ -28,6 +28,7 @@ SMALL_INPUT = {
     },
     "training": {
         "training_data": {"systems": "data", "batch_size": 2, "numb_points": 200},
+        "numb_models": 1,
         "numb_steps": 20,
         "disp_freq": 5,
         "save_freq": 5,

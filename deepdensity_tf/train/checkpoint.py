@@ -37,7 +37,7 @@ class TrainingState:
     Parameters
     ----------
     config : dict
-        The completed input.
+        The completed input; `training.numb_models` a number.
     data_checksum : str
         What identifies the training data.
 
@@ -215,6 +215,7 @@ def read_checkpoint_input(path: str | Path) -> tuple[dict, str]:
     file = Path(path) / _INPUT
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+        content["input"]["training"].setdefault("numb_models", 1)  # there was no other number
         return complete_input(content["input"], str(file)), str(content.get("data", _UNKNOWN))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(

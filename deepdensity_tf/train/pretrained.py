@@ -162,6 +162,10 @@ def _frozen(path: str) -> Pretrained:
         script = json.loads(value(TRAINING_SCRIPT).item())
         named = json.loads(value(VARIABLES).item())
         values = {variable: value(node) for variable, node in named.items()}
+        # Models of before had radial functions of each type, and no key to say so.
+        fitting = script["model"]["fitting_net"]
+        if fitting["type"] == "expansion":
+            fitting.setdefault("radial_per_type", "fitting/_radial/weight" in values)
         return Pretrained(path, script["model"], values)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(

@@ -83,25 +83,45 @@ class LinearPerL(tf.Module):
 
     def __init__(self, init: Initializer, lmax: int, nin: int, nout: int):
         super().__init__()
-        self._lmax = lmax
         self.weight = init.normal((lmax + 1, nin, nout), 1 / np.sqrt(nin), "weight")
 
     def __call__(self, features):
-        return _matmul_by_group(features, self.weight, _orders(self._lmax)[:, None])
+        return _matmul_per_l(features, self.weight)
 
 
 class GroupedLinearPerL(tf.Module):
-    """Mixes channels of equivariant features (nlm, n, nin), one matrix for each type and l."""
+    """Mixes channels of equivariant features (nlm, n, nin), one matrix for each type and l.
 
-    def __init__(self, lmax: int, weight: tf.Variable):
+    Parameters
+    ----------
+    lmax : int
+        Highest angular momentum of the features.
+    weight : tf.Variable, optional
+        (ntypes, lmax + 1, nin, nout): what each type has of its own.
+    shared : tf.Variable, optional
+        (lmax + 1, nin, nout): what is the same for all types, and added. One of them must be given.
+    """
+
+    def __init__(
+        self, lmax: int, weight: tf.Variable | None = None, shared: tf.Variable | None = None
+    ):
         super().__init__()
         self._lmax = lmax
-        self.weight = weight  # (ntypes, lmax + 1, nin, nout)
+        self.weight = weight
+        self.shared = shared
 
     def __call__(self, features, atype):
-        weight = tf.reshape(self.weight, [-1, *self.weight.shape[2:]])
+        if self.weight is None:
+            return _matmul_per_l(features, self.shared)
+        weight = self.weight if self.shared is None else self.weight + self.shared
+        weight = tf.reshape(weight, [-1, *self.weight.shape[2:]])
         group = atype[None] * (self._lmax + 1) + _orders(self._lmax)[:, None]
         return _matmul_by_group(features, weight, group)
+
+
+def _matmul_per_l(features, weight):
+    """Features (nlm, n, nin) times a matrix for each l, weight (lmax + 1, nin, nout)."""
+    return _matmul_by_group(features, weight, _orders(weight.shape[0] - 1)[:, None])
 
 
 def _matmul_by_group(features, weight, group):

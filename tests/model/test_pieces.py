@@ -18,9 +18,14 @@ class TestEquivariantExpansion(PlugInTests):
     sections: dict = {}
 
 
+class TestRadialPerType(PlugInTests):
+    sections = {"fitting_net": {**SMALL_INPUT["model"]["fitting_net"], "radial_per_type": True}}
+    # Both parts have it in other pairings; a training takes longer than all else here.
+    test_restart_gives_the_weights_of_one_run = None
+
+
 class TestEquivariantPair(PlugInTests):
     sections = {"fitting_net": PAIR}
-    # Both parts have it in other pairings; a training takes longer than all else here.
     test_restart_gives_the_weights_of_one_run = None
 
 
