@@ -58,6 +58,7 @@ def error(work: Path, system: str, frames: int, options: list[str]) -> float:
         "model": {"type_map": types},
         "training": {
             "training_data": {"systems": f"data/{system}", "frames": f"0:{frames}"},
+            "numb_models": 1,
             "numb_steps": 1_000_000,
             "max_time": SECONDS,
             "disp_freq": 500,

@@ -18,7 +18,7 @@ esac
 # A training in the present folder: its input, the model that it goes on from or "".
 train() {
     ln -sfn "$data" data
-    sed "s/\"seed\": 1/\"seed\": $seed/" "$1" > input.json
+    sed "s/\"seed\": 1/\"numb_models\": 1, \"seed\": $seed/" "$1" > input.json
     if [ -e model.ckpt/checkpoint ]; then
         dd-tf train input.json --restart
     elif [ -n "$2" ]; then
