@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_AUTO_MODELS = ("numb_models", "auto")  # on a restart: as many as there were
+
 
 def add_parser(subparsers) -> None:
     """Add `dd-tf train`."""
@@ -115,7 +117,8 @@ def _as_before(data: dict, args: argparse.Namespace) -> dict:
     before, _ = read_checkpoint_input(training.get("save_ckpt", "model.ckpt"))
     kept = {key: before["training"][key] for key in ("weight_decay", "numb_models")}
     data = {key: before[key] for key in ("model", "learning_rate")} | data
-    data["training"] = kept | training
+    said = {key: value for key, value in training.items() if (key, value) != _AUTO_MODELS}
+    data["training"] = kept | said
     if args.finetune:
         data["model"] = before["model"]
         if type(data["learning_rate"]) is dict:

@@ -118,6 +118,7 @@ def test_section_model_of_fine_tuning(frozen_model, make_frozen, caplog):
 def test_finetune_and_restart(frozen_model, small_input, small_system, monkeypatch):
     monkeypatch.chdir(small_system.parent)
     training = {**small_input["training"], "numb_steps": 4, "save_freq": 2, "disp_freq": 1}
+    training["numb_models"] = "auto"  # one, as several would begin as one
     Path("input.json").write_text(json.dumps({"training": training}))
     command = ["train", "input.json", "--finetune", str(frozen_model)]
     assert main(command) == 0
@@ -126,6 +127,7 @@ def test_finetune_and_restart(frozen_model, small_input, small_system, monkeypat
     written, _ = read_checkpoint_input("model.ckpt")
     assert written["model"] == load_pretrained(str(frozen_model)).model
     whole = load_state("model.ckpt")
+    assert len(whole.models) == 1
     assert whole.model.seen.numpy().tolist() == [[6, 6], [12, 6]]
     # Killed after two steps, gone on: the same weights.
     monkeypatch.setattr("deepdensity_tf.train.trainer._Progress.fraction", property(_after_two))
