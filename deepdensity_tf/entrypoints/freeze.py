@@ -14,9 +14,9 @@ def add_parser(subparsers) -> None:
         "freeze",
         help="freeze a checkpoint into a graph file",
         description="Write the last checkpoint's averaged weights as one frozen graph, for dd-tf "
-        "predict and for other codes. Several trainings that differ in their seed become one "
-        "ensemble: its density is the mean of theirs (points cost no more), and it knows how far "
-        "its members lie apart.",
+        "predict and for other codes. The models of a training (training.numb_models), or of "
+        "several that differ in their seed, become one ensemble: its density is the mean of theirs "
+        "(points cost no more), and it knows how far its members lie apart.",
         epilog="examples:\n  dd-tf freeze -c model.ckpt -o frozen_model.pb\n"
         "  dd-tf freeze -c seed1/model.ckpt seed2/model.ckpt -o ensemble.pb",
         formatter_class=argparse.RawDescriptionHelpFormatter,
