@@ -159,9 +159,10 @@ def _check_targets(config: dict, args: argparse.Namespace) -> None:
 def _train(config: dict, args: argparse.Namespace, pretrained: Pretrained | None) -> None:
     import tensorflow as tf
 
+    from deepdensity_tf.train.side_by_side import share_threads
     from deepdensity_tf.utils.errors import InputError
     from deepdensity_tf.utils.garbage import uncollected
-    from deepdensity_tf.utils.ops import own_message, share_threads
+    from deepdensity_tf.utils.ops import own_message
 
     # It looks for layouts of images, which these graphs have none of, for seconds.
     tf.config.optimizer.set_experimental_options({"layout_optimizer": False})

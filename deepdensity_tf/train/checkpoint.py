@@ -45,8 +45,8 @@ class TrainingState:
     ----------
     models : list of DensityModel
         Those that are trained.
-    trained : list of tf.Variable
-        Their weights that `training.trained` names.
+    optimizers : list of AveragedMuon
+        One for each.
     """
 
     def __init__(self, config: dict, data_checksum: str = _UNKNOWN):
@@ -58,16 +58,14 @@ class TrainingState:
         if len(seeds) > 1:
             check_members(self.models, [f"training.numb_models is {len(seeds)}"] * len(seeds))
         head_alone = run["trained"] == "augmentation"
-        parts = [model.augmentation if head_alone else model for model in self.models]
-        self.trained = [variable for part in parts for variable in part.trainable_variables]
-        self.optimizer = AveragedMuon(
-            self.trained,
-            run["ema_decay"],
-            # The gradients of the models are at right angles to each other.
-            run["gradient_max_norm"] * len(self.models) ** 0.5,
-            run["weight_decay"],
-        )
-        self.best = BestWeights(self.optimizer.average)
+        settings = [run[key] for key in ("ema_decay", "gradient_max_norm", "weight_decay")]
+        self.optimizers = [
+            AveragedMuon(
+                (model.augmentation if head_alone else model).trainable_variables, *settings
+            )
+            for model in self.models
+        ]
+        self.best = BestWeights(self.average)
         self.window = window_variable()
         self.elapsed = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
@@ -75,6 +73,21 @@ class TrainingState:
     def model(self) -> DensityModel:
         """The first of the models, which says what all share."""
         return self.models[0]
+
+    @property
+    def optimizer(self) -> AveragedMuon:
+        """That of the first model."""
+        return self.optimizers[0]
+
+    @property
+    def trained(self) -> list[tf.Variable]:
+        """The weights that `training.trained` names, of all models."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.trained]
+
+    @property
+    def average(self) -> list[tf.Variable]:
+        """Their running averages."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.average]
 
     @property
     def step(self) -> int:
@@ -91,7 +104,7 @@ class TrainingState:
             are known.
         """
         best = self.best.known and not last
-        weights = self.best.weights if best else self.optimizer.average
+        weights = self.best.weights if best else self.average
         for variable, weight in zip(self.trained, weights, strict=True):
             variable.assign(weight)
         return int(self.best.step.numpy()) if best else self.step
@@ -108,8 +121,9 @@ class CheckpointFolder:
         self.path = Path(path)
         self._checkpoint = tf.train.Checkpoint(
             model=state.model,
-            **{f"model_{i + 2}": model for i, model in enumerate(state.models[1:])},
             optimizer=state.optimizer,
+            **_numbered("model", state.models),
+            **_numbered("optimizer", state.optimizers),
             best=state.best,
             window=state.window,
             elapsed=state.elapsed,
@@ -196,6 +210,11 @@ class CheckpointFolder:
                 path.unlink(missing_ok=True)
         for path in self.path.glob("checkpoint.tmp*"):
             path.unlink(missing_ok=True)
+
+
+def _numbered(name: str, each: list) -> dict:
+    """All but the first under names of their own: name_2 and so on."""
+    return {f"{name}_{number}": one for number, one in enumerate(each[1:], 2)}
 
 
 def _reason(error: Exception) -> str:

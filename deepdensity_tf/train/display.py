@@ -10,6 +10,7 @@ from typing import Protocol
 from deepdensity_tf.infer.metrics import Errors
 from deepdensity_tf.train.checkpoint import TrainingState
 from deepdensity_tf.train.lcurve import LearningCurve
+from deepdensity_tf.train.optimizer import using
 from deepdensity_tf.train.summaries import Summaries
 from deepdensity_tf.train.validation import Validation
 from deepdensity_tf.train.window import Window, error_sums, mean_errors
@@ -112,12 +113,12 @@ class Display:
         values = {f"{name}_trn": training[name] for name in ("loss", *self._errors)}
         text = f"step {progress.step:7d}  NMAE train {training['nmae']:7.3f} %"
         if self._validation is not None:
-            errors = self._validate(self._state.optimizer.average)
+            errors = self._validate(self._state.average)
             values |= {f"{name}_val": errors[name] for name in self._errors}
             text += f"  validation {errors['nmae']:7.3f} %"
             if self._run["save_best"]:
-                average = self._state.optimizer.average
-                self._state.best.consider(errors[self._aim], average, progress.step)
+                error = errors[self._aim]
+                self._state.best.consider(error, self._state.average, progress.step)
         if self._curve is not None:
             values |= {"lr": rate, "time": progress.elapsed}
             self._curve.add(progress.step, values)
@@ -132,7 +133,7 @@ class Display:
     def _validate(self, weights) -> dict[str, float]:
         """Means over the frames of validation, one after the other, each by one worker."""
         errors = Errors()
-        with self._state.optimizer.using(weights):
+        with using(self._state.trained, weights):
             for sample in self._validation.samples(self._workers.part):
                 density, *others = self._predict(sample)
                 errors.add(density, sample, *others)

@@ -31,7 +31,7 @@ class AveragedMuon(tf.Module):
     Parameters
     ----------
     variables : Sequence of tf.Variable
-        What is trained.
+        What is trained; kept as `trained`.
     ema_decay : float
         Decay of the average.
     max_norm : float
@@ -51,13 +51,13 @@ class AveragedMuon(tf.Module):
         weight_decay: float,
     ):
         super().__init__()
-        self._variables = list(variables)
+        self.trained = list(variables)
         self._decay = ema_decay
         self._max_norm = max_norm
         self._weight_decay = weight_decay
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._groups = _groups_of_one_shape(self._variables)
+        self._groups = _groups_of_one_shape(self.trained)
         self._single = [place for place, v in enumerate(variables) if not is_matrix(v)]
         self.first = [_zeros(variables[place], variables[place].shape) for place in self._single]
         self.second = [_zeros(variables[place], variables[place].shape) for place in self._single]
@@ -89,11 +89,11 @@ class AveragedMuon(tf.Module):
             if self._max_norm:
                 factor = tf.minimum(factor, self._max_norm / tf.maximum(norm, 1e-300))
             # One precision for all: made once, not for each variable.
-            dtype = self._variables[0].dtype
+            dtype = self.trained[0].dtype
             factor, pace = tf.cast(factor, dtype), tf.cast(rate, dtype)
             scaled = [
                 tf.zeros_like(variable) if gradient is None else gradient * factor
-                for variable, gradient in zip(self._variables, gradients, strict=True)
+                for variable, gradient in zip(self.trained, gradients, strict=True)
             ]
             self._adam(scaled, pace, step - skipped)
             for momentum, group in zip(self.momenta, self._groups, strict=True):
@@ -124,7 +124,7 @@ class AveragedMuon(tf.Module):
         }
         for place, first, second in zip(self._single, self.first, self.second, strict=True):
             tf.raw_ops.ResourceApplyAdam(
-                var=self._variables[place].handle,
+                var=self.trained[place].handle,
                 m=first.handle,
                 v=second.handle,
                 grad=gradients[place],
@@ -133,7 +133,7 @@ class AveragedMuon(tf.Module):
 
     def _muon(self, momentum, group: Sequence[int], gradients: Sequence[tf.Tensor], rate) -> None:
         """A step of all matrices of one shape: a product each would cost more."""
-        variables = [self._variables[place] for place in group]
+        variables = [self.trained[place] for place in group]
         shape = variables[0].shape[-2:]
         gradient = _joined(gradients, shape)
         change = (1 - self.momentum) * (gradient - _read(momentum))
@@ -157,23 +157,24 @@ class AveragedMuon(tf.Module):
     def _follow(self, step) -> None:
         """The average goes after the weights."""
         decay = tf.minimum(tf.constant(self._decay, tf.float64), (1 + step) / (10 + step))
-        share = tf.cast(1 - decay, self._variables[0].dtype)
-        for average, variable in zip(self.average, self._variables, strict=True):
+        share = tf.cast(1 - decay, self.trained[0].dtype)
+        for average, variable in zip(self.average, self.trained, strict=True):
             tf.raw_ops.AssignSubVariableOp(
                 resource=average.handle, value=share * (_read(average) - _read(variable))
             )
 
-    @contextmanager
-    def using(self, weights: Sequence[tf.Variable]) -> Iterator[None]:
-        """Within it, the weights are those given, such as their average."""
-        kept = [tf.identity(variable) for variable in self._variables]
-        try:
-            for variable, weight in zip(self._variables, weights, strict=True):
-                variable.assign(weight)
-            yield
-        finally:
-            for variable, value in zip(self._variables, kept, strict=True):
-                variable.assign(value)
+
+@contextmanager
+def using(variables: Sequence[tf.Variable], weights: Sequence[tf.Variable]) -> Iterator[None]:
+    """Within it, the variables are the weights given, such as their average."""
+    kept = [tf.identity(variable) for variable in variables]
+    try:
+        for variable, weight in zip(variables, weights, strict=True):
+            variable.assign(weight)
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
 
 
 class BestWeights(tf.Module):

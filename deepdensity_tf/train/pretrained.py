@@ -70,7 +70,7 @@ class Pretrained:
             )
             values = {name: v for name, v in values.items() if not name.startswith(_HEAD)}
         assign_variables(state.model, values, self.model["type_map"], self.name)
-        pairs = zip(state.optimizer.average, state.trained, strict=True)
+        pairs = zip(state.average, state.trained, strict=True)
         for average, variable in pairs:
             average.assign(variable)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +24,9 @@ from deepdensity_tf.model.statistics import (
 )
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.display import Display
+from deepdensity_tf.train.optimizer import AveragedMuon
 from deepdensity_tf.train.schedule import LearningRate
+from deepdensity_tf.train.side_by_side import apart, side_by_side, threads_for
 from deepdensity_tf.train.training_data import TrainingData
 from deepdensity_tf.train.workers import Workers, average_over_workers
 from deepdensity_tf.utils.errors import InputError
@@ -108,6 +111,11 @@ class Trainer:
         self._rate = LearningRate(state.config["learning_rate"])
         self._loss = DensityLoss(state.config["loss"])
         self._many_pairs = False
+        self._side_by_side = workers.count == 1 and threads_for(len(state.models))
+        self._steps_of_models = [
+            apart(functools.partial(self._step_of_model, *pair))
+            for pair in zip(state.models, state.optimizers, strict=True)
+        ]
         self._stopped = False
         self._fault: Exception | None = None  # of the thread that draws batches
         self._step_function = tf.function(
@@ -252,7 +260,7 @@ class Trainer:
 
     def _tell_of_skipped(self, step: int, loss: float) -> None:
         """A line for the first, second, fourth ... of them."""
-        skipped = int(self._state.optimizer.skipped.numpy())
+        skipped = max(int(one.skipped.numpy()) for one in self._state.optimizers)
         if skipped & (skipped - 1):
             return
         log.warning(
@@ -306,31 +314,47 @@ class Trainer:
         *fields, step, fraction, stopped = arguments
         sample = Sample(*fields)
         fraction, stopped = average_over_workers([fraction, stopped])
+        rate = self._rate(step, fraction)
+        losses, predicted, used = zip(*self._all_learn(sample, rate), strict=True)
+        loss = tf.add_n(losses) / len(losses)
+        return loss, _mean(predicted), tf.reduce_all(used), fraction, stopped
+
+    def _all_learn(self, sample: Sample, rate) -> list[tuple]:
+        """What `_learn` gives for each model."""
+        if self._side_by_side:
+            with side_by_side():
+                return [step(*sample, rate) for step in self._steps_of_models]
+        learned: list[tuple] = []
+        for model, optimizer in zip(self._state.models, self._state.optimizers, strict=True):
+            # Workers might begin two reductions in different order and wait for each other.
+            with tf.control_dependencies([loss for loss, *_ in learned]):
+                learned.append(self._learn(model, optimizer, sample, rate))
+        return learned
+
+    def _step_of_model(self, model: DensityModel, optimizer: AveragedMuon, *arguments) -> tuple:
+        *fields, rate = arguments
+        return self._learn(model, optimizer, Sample(*fields), rate)
+
+    def _learn(self, model: DensityModel, optimizer: AveragedMuon, sample: Sample, rate) -> tuple:
+        """A step of one model: its loss, what it predicted (`_predicted`), whether it was used."""
         with tf.GradientTape() as tape, interpolated_embeddings(self._many_pairs):
-            members = self._of_members(Batch.of(sample))
-            losses = [self._loss(self._loss.errors(each[0], sample, *each[1:])) for each in members]
-            total = tf.add_n(losses)
-        gradients = tape.gradient(total, self._state.trained)
-        loss = total / len(losses)
-        # In one reduction: workers might begin two in different order and wait for each other.
+            predicted = self._predicted(model, Batch.of(sample))
+            density, *others = predicted
+            loss = self._loss(self._loss.errors(density, sample, *others))
+        gradients = tape.gradient(loss, optimizer.trained)
         loss, *gradients = average_over_workers([loss, *gradients])
-        used = self._state.optimizer.apply(
-            gradients, self._rate(step, fraction), usable=tf.math.is_finite(loss)
-        )
-        return loss, _mean(members), used, fraction, stopped
+        used = optimizer.apply(gradients, rate, usable=tf.math.is_finite(loss))
+        return loss, predicted, used
 
     def _densities(self, batch: Batch) -> tuple:
-        """What the models predict together: the means of `_of_members`."""
-        return _mean(self._of_members(batch))
+        """What the models predict together: the means of `_predicted`."""
+        return _mean([self._predicted(model, batch) for model in self._state.models])
 
-    def _of_members(self, batch: Batch) -> list[tuple]:
-        """Of each model density channels (npoints, ndensity) at the points; electrons (nframes,) of
-        the frames where tables hold them all, else None; PAW occupancies or None; first moments
-        (nframes, 3) where they are learned, else None.
+    def _predicted(self, model: DensityModel, batch: Batch) -> tuple:
+        """Density channels (npoints, ndensity) at the points; electrons (nframes,) of the frames
+        where tables hold them all, else None; PAW occupancies or None; first moments (nframes, 3)
+        where they are learned, else None.
         """
-        return [self._of_member(model, batch) for model in self._state.models]
-
-    def _of_member(self, model: DensityModel, batch: Batch) -> tuple:
         state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
         density = tf.ensure_shape(model.point_density(state, batch), [None, model.ndensity])
         electrons = None if model.fitting.per_pair else state.electrons
@@ -361,7 +385,7 @@ class Trainer:
             raise
 
 
-def _mean(members: list[tuple]) -> tuple:
+def _mean(members: Sequence[tuple]) -> tuple:
     """Of what several models predict, None where they predict nothing."""
     if len(members) == 1:
         return members[0]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
-import os
 
 import tensorflow as tf
 
@@ -36,20 +34,6 @@ def num_threads() -> int:
     """Threads of the native code, by the rule of op/threads.h."""
     library()
     return native().deepdensity_num_threads()
-
-
-def share_threads(parts: int) -> None:
-    """Give an operation its share of the cores, where several run side by side.
-
-    Changes nothing where a number of threads was set, or where TensorFlow has begun to compute.
-    """
-    set_before = os.environ.get("TF_NUM_INTRAOP_THREADS")
-    if parts < 2 or set_before or tf.config.threading.get_intra_op_parallelism_threads():
-        return
-    with contextlib.suppress(RuntimeError):
-        share = max(1, num_threads() // parts)
-        tf.config.threading.set_intra_op_parallelism_threads(share)
-        obey_threads()
 
 
 def instruction_set() -> str:

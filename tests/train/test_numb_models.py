@@ -43,19 +43,18 @@ def train(tmp_path, small_system, small_input, monkeypatch, capsys):
 
 def test_each_learns_as_it_would_alone(train):
     """But for the others, nothing differs: neither its start, nor its steps, nor its average."""
-    run = {"gradient_max_norm": 0.0}
-    assert train("two", numb_models=2, **run)[0] == 0
-    assert train("alone", **run)[0] == 0
+    assert train("two", numb_models=2)[0] == 0
+    assert train("alone")[0] == 0
     two, alone = load_state("two"), load_state("alone")
     first, second = (model.variables for model in two.models)
     for variable, expected in zip(first, alone.model.variables, strict=True):
         np.testing.assert_allclose(variable, expected, rtol=1e-9, atol=1e-12)
     trained = len(alone.trained)
-    for place, expected in enumerate(alone.optimizer.average):
-        np.testing.assert_allclose(two.optimizer.average[place], expected, rtol=1e-9, atol=1e-12)
-    others = two.optimizer.average[trained:]
+    for place, expected in enumerate(alone.average):
+        np.testing.assert_allclose(two.average[place], expected, rtol=1e-9, atol=1e-12)
+    others = two.average[trained:]
     assert len(others) == trained
-    apart = [np.abs(a - b).max() for a, b in zip(two.optimizer.average, others, strict=False)]
+    apart = [np.abs(a - b).max() for a, b in zip(two.average, others, strict=False)]
     assert max(apart) > 1e-2
     for name in ("baseline", "scale", "seen"):  # what is known before the first step
         one, other = (getattr(model, name).numpy() for model in two.models)
@@ -101,8 +100,9 @@ def test_stopped_and_gone_on_gives_the_same(train, monkeypatch):
     for one, other in zip(whole.models, stopped.models, strict=True):
         for a, b in zip(one.variables, other.variables, strict=True):
             np.testing.assert_array_equal(a, b)
-    for a, b in zip(whole.optimizer.variables, stopped.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for one, other in zip(whole.optimizers, stopped.optimizers, strict=True):
+        for a, b in zip(one.variables, other.variables, strict=True):
+            np.testing.assert_array_equal(a, b)
     code, told = train("stopped", "--restart", numb_models=3)
     assert code == 2 and "training.numb_models is 3, in stopped it is 2" in told
 
@@ -117,12 +117,32 @@ def test_what_cannot_be_several_is_refused(train, make_frozen):
 
 def test_models_side_by_side_share_the_cores():
     """An operation takes its share of the threads, unless their number was set."""
-    share = "before = ops.num_threads(); ops.share_threads(2); after = ops.num_threads(); "
+    share = (
+        "from deepdensity_tf.train.side_by_side import share_threads, threads_for;"
+        "from deepdensity_tf.utils.ops import num_threads;"
+        "before = num_threads(); assert not threads_for(2); share_threads(2); after = num_threads();"
+        "assert threads_for(2) and not threads_for(3);"
+    )
     programs = {
         "": share + "assert after == max(1, before // 2), (before, after)",
         "2": share + "assert after == before <= 2, (before, after)",
     }
     for threads, program in programs.items():
-        text = f"from deepdensity_tf.utils import ops; {program}"
         environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads}
-        subprocess.run([sys.executable, "-c", text], check=True, timeout=120, env=environment)
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=120, env=environment)
+
+
+def test_threads_of_their_own_change_nothing(train):
+    """A process that begins with the training gives each model a thread; this one may not."""
+    assert train("here", numb_models=2)[0] == 0
+    data = json.loads(Path("input.json").read_text())
+    data["training"].update(save_ckpt="there", disp_file="there.out")
+    Path("input.json").write_text(json.dumps(data))
+    command = [sys.executable, "-m", "deepdensity_tf", "train", "input.json"]
+    # As few threads as there can be: the training makes those that it needs.
+    few = {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+    subprocess.run(command, check=True, timeout=240, env={**os.environ, **few})
+    here, there = load_state("here"), load_state("there")
+    assert len(there.models) == 2
+    for one, other in zip(here.average, there.average, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deepdensity_tf.train.optimizer import AveragedMuon, BestWeights
+from deepdensity_tf.train.optimizer import AveragedMuon, BestWeights, using
 from deepdensity_tf.train.schedule import LearningRate
 from tests.ops.test_orthogonal import newton_schulz
 
@@ -113,7 +113,7 @@ def test_using_gives_the_weights_back_after_an_error():
     variables, optimizer = make()
     apply(optimizer, GRADIENTS[0])
     weights, average = flat(variables), flat(optimizer.average)
-    with pytest.raises(ZeroDivisionError), optimizer.using(optimizer.average):
+    with pytest.raises(ZeroDivisionError), using(variables, optimizer.average):
         np.testing.assert_array_equal(flat(variables), average)
         raise ZeroDivisionError
     np.testing.assert_array_equal(flat(variables), weights)
