@@ -120,7 +120,8 @@ def test_models_side_by_side_share_the_cores():
     share = (
         "from deepdensity_tf.train.side_by_side import share_threads, threads_for;"
         "from deepdensity_tf.utils.ops import num_threads;"
-        "before = num_threads(); assert not threads_for(2); share_threads(2); after = num_threads();"
+        "before = num_threads(); assert not threads_for(2);"
+        "share_threads(2); after = num_threads();"
         "assert threads_for(2) and not threads_for(3);"
     )
     programs = {
