@@ -112,9 +112,11 @@ class Trainer:
         self._loss = DensityLoss(state.config["loss"])
         self._many_pairs = False
         self._side_by_side = workers.count == 1 and threads_for(len(state.models))
-        self._steps_of_models = [
-            apart(functools.partial(self._step_of_model, *pair))
-            for pair in zip(state.models, state.optimizers, strict=True)
+        pairs = list(zip(state.models, state.optimizers, strict=True))
+        self._steps_apart = [apart(functools.partial(self._step_of_model, *p)) for p in pairs]
+        self._predictions_apart = [
+            apart(lambda *batch, model=model: self._predicted(model, Batch(*batch)))
+            for model in state.models
         ]
         self._stopped = False
         self._fault: Exception | None = None  # of the thread that draws batches
@@ -323,7 +325,7 @@ class Trainer:
         """What `_learn` gives for each model."""
         if self._side_by_side:
             with side_by_side():
-                return [step(*sample, rate) for step in self._steps_of_models]
+                return [step(*sample, rate) for step in self._steps_apart]
         learned: list[tuple] = []
         for model, optimizer in zip(self._state.models, self._state.optimizers, strict=True):
             # Workers might begin two reductions in different order and wait for each other.
@@ -348,6 +350,9 @@ class Trainer:
 
     def _densities(self, batch: Batch) -> tuple:
         """What the models predict together: the means of `_predicted`."""
+        if self._side_by_side:
+            with side_by_side():
+                return _mean([predict(*batch) for predict in self._predictions_apart])
         return _mean([self._predicted(model, batch) for model in self._state.models])
 
     def _predicted(self, model: DensityModel, batch: Batch) -> tuple:
