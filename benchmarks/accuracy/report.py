@@ -20,9 +20,10 @@ _HEADER = """\
 
 Made by `python benchmarks/accuracy/run.py --data DATA` (also `--curve`, `--ablations`) and
 `python benchmarks/accuracy/report.py`. Models with one pass are those of version 0.1.0 (16
-channels, Adam), on two cores with AVX-512; those with three have the present defaults, on **one
-core without AVX-512**, beside other work on a second one. Version 0.1.0 gives ethane 0.185 % after
-420 s on that one core. NMAE = 100 sum|rho - rho_ref| / sum|rho_ref| over the full grid, mean over
+channels, Adam), on two cores with AVX-512. With three passes, pairs of models have the present
+defaults, on two cores without AVX-512; single ones shared nothing between types and had 24
+channels, on **one core without AVX-512**, beside other work on a second one. Version 0.1.0 gives
+ethane 0.185 % after 420 s on that one core. NMAE = 100 sum|rho - rho_ref| / sum|rho_ref| over the full grid, mean over
 the structures of a set; none of those tested was trained on. "Constant" is the NMAE of the
 reference's own mean density. Inputs are in `inputs/`; `examples/data_recipes` and `examples/one_d`
 make the data. What no local model trained on 8 atoms can know of longer one-dimensional chains is
@@ -60,16 +61,16 @@ def load(name: str) -> dict | None:
 
 def systems_table(found: dict) -> str:
     lines = [
-        "| model | passes | trained on frames | parameters | training s | tested on | "
+        "| model | passes | models | trained on frames | parameters | training s | tested on | "
         "structures | NMAE % | asked | median | worst | RMSE | constant NMAE % |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, result in found.items():
         for test in result["tests"]:
             asked = "" if test["asked"] is None else f"{test['asked']:g}"
             lines.append(
-                f"| {name} | {result['npass']} | {result['train_frames']} | "
-                f"{result['parameters']:,} | {result['seconds']:.0f} | "
+                f"| {name} | {result['npass']} | {result.get('models', 1)} | "
+                f"{result['train_frames']} | {result['parameters']:,} | {result['seconds']:.0f} | "
                 f"{test['label']} | {test['nframes']} | **{percent(test['nmae'])}** | {asked} | "
                 f"{percent(test['nmae_median'])} | {percent(test['nmae_worst'])} | "
                 f"{test['rmse']:.2e} | "

@@ -120,9 +120,10 @@ def train_and_test(name: str, config: dict, tests: list[Test], args: argparse.Na
     dd_tf(work, "freeze")
     model = DeepDensity(work / "frozen_model.pb")
     curve = np.atleast_1d(np.genfromtxt(work / "lcurve.out", names=True))
-    descriptor = json.loads((work / "out.json").read_text())["model"]["descriptor"]
+    completed = json.loads((work / "out.json").read_text())
     return {
-        "npass": descriptor["npass"],
+        "npass": completed["model"]["descriptor"]["npass"],
+        "models": completed["training"]["numb_models"],
         "parameters": model.info["nparameters"],
         "seconds": seconds,
         "steps": int(curve["step"][-1]),

@@ -37,8 +37,12 @@ def share_threads(count: int) -> None:
 
 
 def threads_for(count: int) -> bool:
-    """Whether several models can have a thread each (`share_threads`); one alone takes all."""
-    return count > 1 and tf.config.threading.get_inter_op_parallelism_threads() >= _threads_needed(count)
+    """Whether several models can have a thread each (`share_threads`).
+
+    One alone does without: it is faster where all threads take its operations.
+    """
+    made = tf.config.threading.get_inter_op_parallelism_threads()
+    return count > 1 and made >= _threads_needed(count)
 
 
 def _threads_needed(count: int) -> int:
