@@ -50,10 +50,11 @@ def _threads_needed(count: int) -> int:
 
 
 def apart(step: Callable) -> Callable:
-    """A step as a graph that stays one operation within others."""
-    return tf.function(step, autograph=False, experimental_attributes={"_noinline": True})
+    """A step as a graph that stays one operation within others and runs in one thread."""
+    graph = tf.function(step, autograph=False, experimental_attributes={"_noinline": True})
 
+    def run(*arguments):
+        with context.function_executor_type(_EXECUTOR):
+            return graph(*arguments)
 
-def side_by_side() -> contextlib.AbstractContextManager:
-    """Within it, what `apart` made runs in one thread each."""
-    return context.function_executor_type(_EXECUTOR)
+    return run

@@ -26,7 +26,7 @@ from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.display import Display
 from deepdensity_tf.train.optimizer import AveragedMuon
 from deepdensity_tf.train.schedule import LearningRate
-from deepdensity_tf.train.side_by_side import apart, side_by_side, threads_for
+from deepdensity_tf.train.side_by_side import apart, threads_for
 from deepdensity_tf.train.training_data import TrainingData
 from deepdensity_tf.train.workers import Workers, average_over_workers
 from deepdensity_tf.utils.errors import InputError
@@ -112,12 +112,14 @@ class Trainer:
         self._loss = DensityLoss(state.config["loss"])
         self._many_pairs = False
         self._side_by_side = workers.count == 1 and threads_for(len(state.models))
-        pairs = list(zip(state.models, state.optimizers, strict=True))
-        self._steps_apart = [apart(functools.partial(self._step_of_model, *p)) for p in pairs]
-        self._predictions_apart = [
-            apart(lambda *batch, model=model: self._predicted(model, Batch(*batch)))
-            for model in state.models
+        pairs = zip(state.models, state.optimizers, strict=True)
+        self._steps: list[Callable] = [functools.partial(self._learn, *pair) for pair in pairs]
+        self._predictions: list[Callable] = [
+            functools.partial(self._predicted, model) for model in state.models
         ]
+        if self._side_by_side:
+            self._steps = list(map(apart, self._steps))
+            self._predictions = list(map(apart, self._predictions))
         self._stopped = False
         self._fault: Exception | None = None  # of the thread that draws batches
         self._step_function = tf.function(
@@ -138,8 +140,9 @@ class Trainer:
 
     def initialise(self) -> None:
         """Statistics of fresh models."""
+        seen = self._seen()
         for model in self._state.models:
-            model.seen.assign(self._seen())
+            model.seen.assign(seen)
         initialise_statistics(self._state.models, *self._sample())
 
     def adapt(self) -> None:
@@ -323,24 +326,22 @@ class Trainer:
 
     def _all_learn(self, sample: Sample, rate) -> list[tuple]:
         """What `_learn` gives for each model."""
-        if self._side_by_side:
-            with side_by_side():
-                return [step(*sample, rate) for step in self._steps_apart]
         learned: list[tuple] = []
-        for model, optimizer in zip(self._state.models, self._state.optimizers, strict=True):
+        for step in self._steps:
             # Workers might begin two reductions in different order and wait for each other.
-            with tf.control_dependencies([loss for loss, *_ in learned]):
-                learned.append(self._learn(model, optimizer, sample, rate))
+            before = [] if self._side_by_side else [loss for loss, *_ in learned]
+            with tf.control_dependencies(before):
+                learned.append(step(*sample, rate))
         return learned
 
-    def _step_of_model(self, model: DensityModel, optimizer: AveragedMuon, *arguments) -> tuple:
+    def _learn(self, model: DensityModel, optimizer: AveragedMuon, *arguments) -> tuple:
+        """A step of one model, from a sample's fields and the learning rate: its loss, what it
+        predicted (`_predicted`), whether it was used.
+        """
         *fields, rate = arguments
-        return self._learn(model, optimizer, Sample(*fields), rate)
-
-    def _learn(self, model: DensityModel, optimizer: AveragedMuon, sample: Sample, rate) -> tuple:
-        """A step of one model: its loss, what it predicted (`_predicted`), whether it was used."""
+        sample = Sample(*fields)
         with tf.GradientTape() as tape, interpolated_embeddings(self._many_pairs):
-            predicted = self._predicted(model, Batch.of(sample))
+            predicted = self._predicted(model, *Batch.of(sample))
             density, *others = predicted
             loss = self._loss(self._loss.errors(density, sample, *others))
         gradients = tape.gradient(loss, optimizer.trained)
@@ -350,16 +351,14 @@ class Trainer:
 
     def _densities(self, batch: Batch) -> tuple:
         """What the models predict together: the means of `_predicted`."""
-        if self._side_by_side:
-            with side_by_side():
-                return _mean([predict(*batch) for predict in self._predictions_apart])
-        return _mean([self._predicted(model, batch) for model in self._state.models])
+        return _mean([predict(*batch) for predict in self._predictions])
 
-    def _predicted(self, model: DensityModel, batch: Batch) -> tuple:
+    def _predicted(self, model: DensityModel, *fields) -> tuple:
         """Density channels (npoints, ndensity) at the points; electrons (nframes,) of the frames
         where tables hold them all, else None; PAW occupancies or None; first moments (nframes, 3)
-        where they are learned, else None.
+        where they are learned, else None; from the fields of a batch.
         """
+        batch = Batch(*fields)
         state = model.atom_state(batch.coord, batch.coord_splits, batch.atype, batch.box)
         density = tf.ensure_shape(model.point_density(state, batch), [None, model.ndensity])
         electrons = None if model.fitting.per_pair else state.electrons

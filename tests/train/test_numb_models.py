@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepdensity_tf.data.sampler import BatchSampler
 from deepdensity_tf.infer.deep_density import DeepDensity
 from deepdensity_tf.main import main
 from deepdensity_tf.train.checkpoint import load_state
+from tests.faults.test_training import at_step
 
 
 @pytest.fixture
@@ -73,8 +73,6 @@ def test_the_mean_is_validated_and_frozen(train, capsys):
     found = np.mean([frame["nmae"] for frame in json.loads(Path("e").read_text())["frames"]])
     curve = np.genfromtxt("two.out", names=True)
     np.testing.assert_allclose(found, curve["nmae_val"].min(), rtol=1e-4)
-    state = load_state("two")
-    state.take_result()
     positions, atype = [[0.0, 0, 0], [1.1, 0, 0], [0, 1.2, 0]], [0, 1, 1]
     of_frames, of_atoms = DeepDensity("frozen_model.pb").eval_deviation(positions, None, atype)
     assert np.all(of_frames > 0) and np.all(of_atoms > 0)
@@ -82,15 +80,9 @@ def test_the_mean_is_validated_and_frozen(train, capsys):
 
 def test_stopped_and_gone_on_gives_the_same(train, monkeypatch):
     assert train("whole", numb_models="auto")[0] == 0  # two
-    draw = BatchSampler.__call__
-
-    def drawn(self, number):
-        if number == 2:
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
-        return draw(self, number)
-
+    main_thread = threading.main_thread().ident
     with monkeypatch.context() as patch:
-        patch.setattr(BatchSampler, "__call__", drawn)
+        at_step(patch, 2, lambda: signal.pthread_kill(main_thread, signal.SIGTERM))
         assert train("stopped", numb_models=2)[0] == 0
     assert load_state("stopped").step < 4
     # The number is that of the checkpoint where the input leaves it open.
