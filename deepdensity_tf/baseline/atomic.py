@@ -74,8 +74,7 @@ class Atomic:
         from scipy.sparse.linalg import spsolve
 
         size = grid.nspline
-        curvature = np.diff(np.eye(size), 2, axis=0)
-        penalty = curvature.T @ curvature + 1e-3 * np.eye(size)
+        penalty = _penalty(grid)
         # Each type's own weight: the functions of a rare one are not smoothed away.
         mean = normal.diagonal().reshape(-1, size).mean(1)
         present = np.flatnonzero(mean > 0)
@@ -86,3 +85,15 @@ class Atomic:
             matrix = (normal.tocsr()[kept][:, kept] + smooth).tocsc()
             coef[kept] = spsolve(matrix, right[kept]).reshape(len(kept), -1)
         return coef.reshape(len(mean), size, -1).transpose(0, 2, 1)
+
+
+def _penalty(grid: RadialGrid) -> np.ndarray:
+    """Quadratic form of the coefficients of one function, (nspline, nspline): its curvature.
+
+    It counts everywhere by the volume there, as data do: the little that lies close to a nucleus
+    has the steepest densities.
+    """
+    volume = grid.squares()
+    volume /= volume.mean()
+    curvature = np.diff(np.eye(grid.nspline), 2, axis=0)
+    return curvature.T @ (volume[1:-1, None] * curvature) + 1e-3 * np.diag(volume)

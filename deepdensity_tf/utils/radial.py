@@ -65,16 +65,25 @@ class RadialGrid:
         """Integral over space of x times each spline with its harmonic x / q: (nspline,), Å^4."""
         return self._integrals(lambda r: 4 * np.pi / 3 * r**4 / np.hypot(r, self.soft))
 
+    def squares(self) -> np.ndarray:
+        """Integral over space of each spline's square: (nspline,), Å^3."""
+        r, widths = self._quadrature()
+        return (4 * np.pi * r**2 * widths) @ self.values(r) ** 2
+
     def _integrals(self, weight) -> np.ndarray:
         """Integral of weight(r) times each spline over r from 0 to the cut-off: (nspline,)."""
+        r, widths = self._quadrature()
+        return (weight(r) * widths) @ self.values(r)
+
+    def _quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distances from 0 to the cut-off and what each counts in an integral over them."""
         nodes, weights = np.polynomial.legendre.leggauss(10)
         # Piece by piece between knots, where all factors are smooth functions of r.
         span = np.hypot(self.rcut, self.soft) - self.soft
         knots = np.arange(self.nspline + 1) * span / self.nspline
         edges = np.sqrt(knots * (knots + 2 * self.soft))
         width = np.diff(edges)[:, None]
-        r = (edges[:-1, None] + width * (nodes + 1) / 2).ravel()
-        return (weight(r) * (width * weights / 2).ravel()) @ self.values(r)
+        return (edges[:-1, None] + width * (nodes + 1) / 2).ravel(), (width * weights / 2).ravel()
 
     def fit(self, function, npoints: int = 400) -> np.ndarray:
         """Spline coefficients (nspline, ...) of function(r) (n, ...), least squares in r."""

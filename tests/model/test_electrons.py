@@ -15,8 +15,9 @@ BOX = np.array([[4.1, 0.2, -0.3], [0.9, 4.6, 0.1], [-0.7, 0.4, 5.0]])
 def test_integrals_against_a_fine_sum():
     grid = RadialGrid(3.0, 20)
     r = (np.arange(300_000) + 0.5) / 300_000 * 3.0
-    expected = (4 * np.pi * r**2 * 1e-5) @ grid.values(r)
-    np.testing.assert_allclose(grid.integrals(), expected, rtol=1e-7)
+    volume, values = 4 * np.pi * r**2 * 1e-5, grid.values(r)
+    np.testing.assert_allclose(grid.integrals(), volume @ values, rtol=1e-7)
+    np.testing.assert_allclose(grid.squares(), volume @ values**2, rtol=1e-7)
 
 
 @pytest.mark.parametrize("spin", [False, True])

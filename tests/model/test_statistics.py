@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ase.build import bulk
+from scipy.sparse import csr_array
 
+from deepdensity_tf.baseline.atomic import Atomic
 from deepdensity_tf.data.sampler import Sample
 from deepdensity_tf.model import Batch, DensityModel
 from deepdensity_tf.model.statistics import fit_baseline, initialise_statistics
@@ -97,7 +99,10 @@ def test_baseline_against_dense_least_squares():
     design, target, weight = np.concatenate(rows), np.concatenate(target), np.concatenate(weight)
     normal = design.T @ (weight[:, None] * design)
     curvature = np.diff(np.eye(size), 2, axis=0)
-    penalty = curvature.T @ curvature + 1e-3 * np.eye(size)
+    r = (np.arange(40000) + 0.5) / 40000 * model.grid.rcut
+    volume = (r**2) @ model.grid.values(r) ** 2
+    volume /= volume.mean()
+    penalty = curvature.T @ np.diag(volume[1:-1]) @ curvature + 1e-3 * np.diag(volume)
     for t in range(2):
         block = slice(t * size, (t + 1) * size)
         normal[block, block] += (
@@ -110,6 +115,19 @@ def test_baseline_against_dense_least_squares():
         rtol=0,
         atol=1e-8 * np.abs(expected).max(),
     )
+
+
+def test_baseline_keeps_what_is_sharp_at_a_nucleus():
+    """The valence of oxygen is a shell around a hole of a tenth of an Ångström."""
+    grid = RadialGrid(4.0, 60)
+    r = (np.arange(4000) + 0.5) / 1000
+    shell = np.exp(-0.5 * (r / 0.35) ** 2) * (1 - 0.95 * np.exp(-0.5 * (r / 0.1) ** 2))
+    design, weight = grid.values(r), r**2
+    normal = csr_array(design.T @ (weight[:, None] * design))
+    right = design.T @ (weight * shell)
+    found = Atomic({"smoothness": 1e-3}).fit(grid, normal, right[:, None])
+    # A curvature that counts alike everywhere is off by a quarter of the shell's height there.
+    np.testing.assert_allclose(design @ found[0, 0], shell, rtol=0, atol=0.02 * shell.max())
 
 
 def test_baseline_of_an_absent_type_is_zero():
