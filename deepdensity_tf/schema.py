@@ -473,8 +473,8 @@ def _training() -> Argument:
                 optional=True,
                 default="auto",
                 doc="Share of the matrices that a step of learning rate 1 would take from them: "
-                "what the data do not ask for is forgotten. 'auto': 0.2, and less from 1000 atoms "
-                "in the training data on, 200 / atoms. 0: nothing.",
+                "what the data do not ask for is forgotten. 'auto': as much as leaves 1/e of it "
+                "after the run, however long. 0: nothing.",
                 **_WEIGHT_DECAY,
             ),
             Argument(

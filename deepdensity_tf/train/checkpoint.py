@@ -58,7 +58,7 @@ class TrainingState:
         if len(seeds) > 1:
             check_members(self.models, [f"training.numb_models is {len(seeds)}"] * len(seeds))
         head_alone = run["trained"] == "augmentation"
-        settings = [run[key] for key in ("ema_decay", "gradient_max_norm", "weight_decay")]
+        settings = [run[key] for key in ("ema_decay", "gradient_max_norm")]
         self.optimizers = [
             AveragedMuon(
                 (model.augmentation if head_alone else model).trainable_variables, *settings

@@ -36,25 +36,16 @@ class AveragedMuon(tf.Module):
         Decay of the average.
     max_norm : float
         Gradients whose norm, taken over all variables, is larger are scaled to it; 0: none.
-    weight_decay : float
-        Share of a matrix that a step takes from it, in units of the learning rate.
     """
 
     momentum = 0.95
     beta1, beta2, epsilon = 0.9, 0.995, 1e-8
 
-    def __init__(
-        self,
-        variables: Sequence[tf.Variable],
-        ema_decay: float,
-        max_norm: float,
-        weight_decay: float,
-    ):
+    def __init__(self, variables: Sequence[tf.Variable], ema_decay: float, max_norm: float):
         super().__init__()
         self.trained = list(variables)
         self._decay = ema_decay
         self._max_norm = max_norm
-        self._weight_decay = weight_decay
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._groups = _groups_of_one_shape(self.trained)
@@ -68,8 +59,9 @@ class AveragedMuon(tf.Module):
             self.momenta.append(_zeros(one, [count, *one.shape[-2:]]))
         self.average = [tf.Variable(v, trainable=False) for v in variables]
 
-    def apply(self, gradients: Sequence[tf.Tensor | None], rate, usable) -> tf.Tensor:
-        """One step with learning rate `rate` (scalar float64).
+    def apply(self, gradients: Sequence[tf.Tensor | None], rate, decay, usable) -> tf.Tensor:
+        """One step with learning rate `rate`, which takes a share `decay` of the matrices (scalar
+        float64).
 
         Where `usable` (scalar bool) is false or the norm of the gradients is no number, the step
         counts but changes nothing else.
@@ -90,14 +82,14 @@ class AveragedMuon(tf.Module):
                 factor = tf.minimum(factor, self._max_norm / tf.maximum(norm, 1e-300))
             # One precision for all: made once, not for each variable.
             dtype = self.trained[0].dtype
-            factor, pace = tf.cast(factor, dtype), tf.cast(rate, dtype)
+            factor, pace, share = (tf.cast(each, dtype) for each in (factor, rate, decay))
             scaled = [
                 tf.zeros_like(variable) if gradient is None else gradient * factor
                 for variable, gradient in zip(self.trained, gradients, strict=True)
             ]
             self._adam(scaled, pace, step - skipped)
             for momentum, group in zip(self.momenta, self._groups, strict=True):
-                self._muon(momentum, group, [scaled[place] for place in group], pace)
+                self._muon(momentum, group, [scaled[place] for place in group], pace, share)
             self._follow(step)
             return usable
 
@@ -131,7 +123,7 @@ class AveragedMuon(tf.Module):
                 **common,
             )
 
-    def _muon(self, momentum, group: Sequence[int], gradients: Sequence[tf.Tensor], rate) -> None:
+    def _muon(self, momentum, group: Sequence[int], gradients: Sequence, rate, decay) -> None:
         """A step of all matrices of one shape: a product each would cost more."""
         variables = [self.trained[place] for place in group]
         shape = variables[0].shape[-2:]
@@ -145,9 +137,8 @@ class AveragedMuon(tf.Module):
         # An orthogonal matrix has the root mean square 1 / sqrt(its longer side).
         size = _MATRIX_STEP * max(shape) ** 0.5
         steps = size * rate * orthogonal(tf.where(present, ahead, tf.zeros_like(ahead)))
-        if self._weight_decay:
-            shrink = tf.cast(present, rate.dtype) * (self._weight_decay * rate)
-            steps += shrink * _joined([_read(variable) for variable in variables], shape)
+        shrink = tf.cast(present, decay.dtype) * decay
+        steps += shrink * _joined([_read(variable) for variable in variables], shape)
         parts = tf.split(steps, [_count(variable) for variable in variables])
         for variable, step in zip(variables, parts, strict=True):
             tf.raw_ops.AssignSubVariableOp(

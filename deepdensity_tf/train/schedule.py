@@ -1,11 +1,16 @@
-"""The learning rate over a run."""
+"""Learning rate and weight decay over a run."""
 
 from __future__ import annotations
+
+import math
 
 import tensorflow as tf
 
 # The warm-up is never longer than this share of the run, which time may end before its steps.
 _LONGEST_WARM_UP = 0.05
+
+# A whole run leaves exp(-_FORGOTTEN) of what the data do not ask for (docs/performance.md).
+_FORGOTTEN = 1.0
 
 
 class LearningRate:
@@ -37,3 +42,35 @@ class LearningRate:
             return rate
         by_steps = (tf.cast(step, tf.float64) + 1) / self._warm_up
         return rate * tf.minimum(tf.maximum(by_steps, fraction / _LONGEST_WARM_UP), 1.0)
+
+    @property
+    def mean(self) -> float:
+        """Of a run, without warm-up."""
+        if self._start == self._stop:
+            return self._start
+        return (self._start - self._stop) / math.log(self._start / self._stop)
+
+
+class WeightDecay:
+    """What a step takes from the matrices, in proportion to its learning rate.
+
+    Parameters
+    ----------
+    given : float or "auto"
+        `training.weight_decay`, in units of the learning rate. "auto": as much as makes the shares
+        of a run, whatever its length, add up to the same.
+    rate : LearningRate
+        Of the same run.
+    """
+
+    def __init__(self, given: float | str, rate: LearningRate):
+        self._given, self._rate = given, rate
+
+    def __call__(self, step, fraction) -> tf.Tensor:
+        """The share that a step takes; its arguments are those of the rate."""
+        rate = self._rate(step, fraction)
+        if self._given != "auto":
+            return self._given * rate
+        steps = tf.maximum(tf.cast(step, tf.float64), 1.0)
+        each = tf.convert_to_tensor(fraction, tf.float64) / steps  # of the run, so far
+        return -tf.math.expm1(-_FORGOTTEN * each * rate / self._rate.mean)

@@ -25,7 +25,7 @@ from deepdensity_tf.model.statistics import (
 from deepdensity_tf.train.checkpoint import CheckpointFolder, TrainingState
 from deepdensity_tf.train.display import Display
 from deepdensity_tf.train.optimizer import AveragedMuon
-from deepdensity_tf.train.schedule import LearningRate
+from deepdensity_tf.train.schedule import LearningRate, WeightDecay
 from deepdensity_tf.train.side_by_side import apart, threads_for
 from deepdensity_tf.train.training_data import TrainingData
 from deepdensity_tf.train.workers import Workers, average_over_workers
@@ -109,6 +109,7 @@ class Trainer:
         self._workers = workers
         self._run = state.config["training"]
         self._rate = LearningRate(state.config["learning_rate"])
+        self._decay = WeightDecay(self._run["weight_decay"], self._rate)
         self._loss = DensityLoss(state.config["loss"])
         self._many_pairs = False
         self._side_by_side = workers.count == 1 and threads_for(len(state.models))
@@ -319,26 +320,26 @@ class Trainer:
         *fields, step, fraction, stopped = arguments
         sample = Sample(*fields)
         fraction, stopped = average_over_workers([fraction, stopped])
-        rate = self._rate(step, fraction)
-        losses, predicted, used = zip(*self._all_learn(sample, rate), strict=True)
+        paces = self._rate(step, fraction), self._decay(step, fraction)
+        losses, predicted, used = zip(*self._all_learn(sample, *paces), strict=True)
         loss = tf.add_n(losses) / len(losses)
         return loss, _mean(predicted), tf.reduce_all(used), fraction, stopped
 
-    def _all_learn(self, sample: Sample, rate) -> list[tuple]:
+    def _all_learn(self, sample: Sample, *paces) -> list[tuple]:
         """What `_learn` gives for each model."""
         learned: list[tuple] = []
         for step in self._steps:
             # Workers might begin two reductions in different order and wait for each other.
             before = [] if self._side_by_side else [loss for loss, *_ in learned]
             with tf.control_dependencies(before):
-                learned.append(step(*sample, rate))
+                learned.append(step(*sample, *paces))
         return learned
 
     def _learn(self, model: DensityModel, optimizer: AveragedMuon, *arguments) -> tuple:
-        """A step of one model, from a sample's fields and the learning rate: its loss, what it
-        predicted (`_predicted`), whether it was used.
+        """A step of one model, from a sample's fields, the learning rate and the weight decay: its
+        loss, what it predicted (`_predicted`), whether it was used.
         """
-        *fields, rate = arguments
+        *fields, rate, decay = arguments
         sample = Sample(*fields)
         with tf.GradientTape() as tape, interpolated_embeddings(self._many_pairs):
             predicted = self._predicted(model, *Batch.of(sample))
@@ -346,7 +347,7 @@ class Trainer:
             loss = self._loss(self._loss.errors(density, sample, *others))
         gradients = tape.gradient(loss, optimizer.trained)
         loss, *gradients = average_over_workers([loss, *gradients])
-        used = optimizer.apply(gradients, rate, usable=tf.math.is_finite(loss))
+        used = optimizer.apply(gradients, rate, decay, usable=tf.math.is_finite(loss))
         return loss, predicted, used
 
     def _densities(self, batch: Batch) -> tuple:

@@ -26,9 +26,6 @@ from deepdensity_tf.utils.paw_blocks import channels_from
 
 log = logging.getLogger(__name__)
 
-# Chosen on water, crystals and organic molecules (docs/performance.md).
-_MOST_DECAY, _DECAY_TIMES_ATOMS = 0.2, 200.0
-
 # Data of no more frames and points than this are checked before the first step: it takes a second.
 _FEW_FRAMES, _FEW_POINTS = 500, 50_000_000
 
@@ -88,17 +85,10 @@ class TrainingData:
             _order(section, self.frames, owner, run["seed"]),
         )
         self.elements = element_counts(self.frames)
-        if run["weight_decay"] == "auto":
-            run["weight_decay"] = _weight_decay(sum(n.atoms for n in self.elements.values()))
         _warn_of_elements(self.elements, known)
         learned = {name for name, count in self.elements.items() if count.atoms} | set(known)
         self.validation = _validation(run, model, learned, dipoles)
         self.checksum = data_checksum(self.frames, model["type_map"])
-
-
-def _weight_decay(natoms: int) -> float:
-    """As a prior of the weights counts against data: the less the more atoms were seen."""
-    return min(_MOST_DECAY, _DECAY_TIMES_ATOMS / natoms)
 
 
 def _validation(

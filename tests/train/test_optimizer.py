@@ -5,15 +5,18 @@ import pytest
 import tensorflow as tf
 
 from deepdensity_tf.train.optimizer import AveragedMuon, BestWeights, using
-from deepdensity_tf.train.schedule import LearningRate
+from deepdensity_tf.train.schedule import LearningRate, WeightDecay
 from tests.ops.test_orthogonal import newton_schulz
 
 START = [np.array([1.0, -2.0]), np.array([[0.5, 2.0, 1.0], [0.0, -1.0, 3.0]])]
 
 
-def make(max_norm=0.0, weight_decay=0.0):
+RATE, NO_DECAY = tf.constant(0.1, tf.float64), tf.constant(0.0, tf.float64)
+
+
+def make(max_norm=0.0):
     variables = [tf.Variable(value) for value in START]
-    return variables, AveragedMuon(variables, 0.9, max_norm, weight_decay)
+    return variables, AveragedMuon(variables, 0.9, max_norm)
 
 
 def split(gradient):
@@ -21,7 +24,7 @@ def split(gradient):
     return gradient[:2], gradient[2:].reshape(2, 3)
 
 
-def reference(gradients, rate, weight_decay=0.0):
+def reference(gradients, rate, decay=0.0):
     """Weights after steps with the given gradients, each those of all variables in one array."""
     (vector, matrix), first, second, momentum = START, 0.0, 0.0, 0.0
     for step, gradient in enumerate(gradients, 1):
@@ -32,14 +35,14 @@ def reference(gradients, rate, weight_decay=0.0):
         vector = vector - rate * scale * first / (np.sqrt(second) + 1e-8)
         momentum = 0.95 * momentum + 0.05 * of_matrix
         ahead = 0.95 * momentum + 0.05 * of_matrix
-        matrix = (1 - rate * weight_decay) * matrix
+        matrix = (1 - decay) * matrix
         matrix = matrix - 0.4 * np.sqrt(3) * rate * newton_schulz(ahead)
     return np.concatenate([vector, np.ravel(matrix)])
 
 
-def apply(optimizer, gradient, usable=True):
+def apply(optimizer, gradient, usable=True, decay=NO_DECAY):
     parts = [tf.constant(part) for part in split(gradient)]
-    return bool(optimizer.apply(parts, tf.constant(0.1, tf.float64), usable))
+    return bool(optimizer.apply(parts, RATE, decay, usable))
 
 
 def flat(variables):
@@ -66,10 +69,10 @@ def test_norm_of_all_variables_is_clipped(max_norm):
 
 
 def test_matrices_decay_and_vectors_do_not():
-    variables, optimizer = make(weight_decay=0.3)
+    variables, optimizer = make()
     for gradient in GRADIENTS:
-        apply(optimizer, gradient)
-    np.testing.assert_allclose(flat(variables), reference(GRADIENTS, 0.1, 0.3), rtol=1e-9)
+        apply(optimizer, gradient, decay=tf.constant(0.03, tf.float64))
+    np.testing.assert_allclose(flat(variables), reference(GRADIENTS, 0.1, 0.03), rtol=1e-9)
 
 
 @pytest.mark.parametrize("gradient", [[np.nan] + [0] * 7, [0] * 7 + [np.inf], [1] * 8])
@@ -87,12 +90,12 @@ def test_unusable_steps_leave_no_trace(gradient):
 def test_nothing_is_learned_of_types_that_a_batch_lacks():
     """Not even from what is left of their momentum, which is made a full step for the others."""
     variable = tf.Variable(np.ones((2, 3, 3)))
-    optimizer = AveragedMuon([variable], 0.9, 0.0, 0.5)
-    rate = tf.constant(0.1, tf.float64)
-    optimizer.apply([tf.constant(np.ones((2, 3, 3)))], rate, True)
+    optimizer = AveragedMuon([variable], 0.9, 0.0)
+    paces = RATE, tf.constant(0.05, tf.float64)
+    optimizer.apply([tf.constant(np.ones((2, 3, 3)))], *paces, True)
     before = variable.numpy()
     second_only = np.stack([np.zeros((3, 3)), np.eye(3)])
-    optimizer.apply([tf.constant(second_only)], rate, True)
+    optimizer.apply([tf.constant(second_only)], *paces, True)
     np.testing.assert_array_equal(variable[0], before[0])
     assert np.abs(variable[1] - before[1]).min() > 0
 
@@ -101,11 +104,11 @@ def test_matrices_of_one_shape_move_as_if_alone():
     rng = np.random.default_rng(2)
     starts, gradients = rng.normal(size=(2, 3, 4, 2)), rng.normal(size=(2, 3, 4, 2))
     together = [tf.Variable(start) for start in starts]
-    rate = tf.constant(0.1, tf.float64)
-    AveragedMuon(together, 0.9, 0.0, 0.1).apply([tf.constant(g) for g in gradients], rate, True)
+    paces = RATE, tf.constant(0.01, tf.float64)
+    AveragedMuon(together, 0.9, 0.0).apply([tf.constant(g) for g in gradients], *paces, True)
     for variable, start, gradient in zip(together, starts, gradients, strict=True):
         alone = tf.Variable(start)
-        AveragedMuon([alone], 0.9, 0.0, 0.1).apply([tf.constant(gradient)], rate, True)
+        AveragedMuon([alone], 0.9, 0.0).apply([tf.constant(gradient)], *paces, True)
         np.testing.assert_allclose(variable, alone, rtol=1e-12)
 
 
@@ -133,7 +136,8 @@ def test_best_weights_are_those_of_the_least_error():
 
 def rates(numb_steps, **config):
     rate = LearningRate({"start_lr": 1e-2, "stop_lr": 1e-4, "warmup_steps": 200, **config})
-    return np.array([float(rate(step, step / numb_steps)) for step in range(numb_steps + 1)])
+    steps = np.arange(numb_steps + 1)
+    return rate(steps, steps / numb_steps).numpy()
 
 
 def test_learning_rate_of_a_long_run():
@@ -153,3 +157,37 @@ def test_warm_up_is_a_small_share_of_a_short_run():
     rate = LearningRate({"start_lr": 1e-2, "stop_lr": 1e-4, "warmup_steps": 10**6})
     np.testing.assert_allclose(rate(3, 0.05), 1e-2 * 1e-2**0.05)
     assert 0 < rate(0, 0.0) < rate(3, 0.01) < rate(6, 0.02)
+
+
+def shares(given, numb_steps, start_lr=1e-2, **config):
+    rate = LearningRate({"start_lr": start_lr, "stop_lr": 1e-4, "warmup_steps": 0, **config})
+    steps = np.arange(numb_steps)
+    return WeightDecay(given, rate)(steps, steps / numb_steps).numpy()
+
+
+def test_weight_decay_that_is_given_goes_with_the_rate():
+    np.testing.assert_allclose(shares(0.3, 100), 0.3 * rates(100, warmup_steps=0)[:-1])
+    assert not shares(0.0, 3).any()
+
+
+@pytest.mark.parametrize("numb_steps, start_lr", [(1000, 1e-2), (20000, 5e-3), (1000, 1e-4)])
+def test_weight_decay_of_any_run_leaves_the_same(numb_steps, start_lr):
+    """1 / e, but for the first step and the sum in place of an integral: a rate's change in one
+    step, ln(start / stop) / numb_steps of it, each."""
+    found = shares("auto", numb_steps, start_lr)
+    tolerance = 2 * (1 + np.log(start_lr / 1e-4)) / numb_steps
+    np.testing.assert_allclose(-np.log1p(-found).sum(), 1, atol=tolerance)
+    ratio = found[2:] / found[1:-1]
+    np.testing.assert_allclose(ratio, (1e-4 / start_lr) ** (1 / numb_steps), rtol=1e-2)
+
+
+def test_weight_decay_follows_time_where_that_ends_the_run():
+    """Steps of a twentieth of a second, of a run of a second."""
+    decay = WeightDecay("auto", LearningRate({"start_lr": 1.0, "stop_lr": 1.0, "warmup_steps": 0}))
+    steps = np.arange(1, 20)
+    found = decay(steps, steps / 20)
+    np.testing.assert_allclose(found, -np.expm1(-1 / 20), rtol=1e-12)
+
+
+def test_no_step_takes_more_than_all():
+    assert shares("auto", 2, start_lr=1e3).max() <= 1
