@@ -8,7 +8,7 @@ from dargs import Argument
 
 from deepdensity_tf.fit.base import FITTINGS, FittingContext
 from deepdensity_tf.utils.bounds import LAYERS, POSITIVE
-from deepdensity_tf.utils.nn import MLP, GroupedLinearPerL, per_lm
+from deepdensity_tf.utils.nn import BESIDE_SHARED, MLP, GroupedLinearPerL, per_lm
 from deepdensity_tf.utils.radial import RadialGrid
 
 
@@ -63,7 +63,8 @@ class Expansion(tf.Module):
         shape = (context.ntypes, self._lmax + 1, context.nchannels, self._nout)
         # From zeros: an untrained model is its baseline, and training never has to unlearn what
         # random weights add.
-        own, shared = (init.variable(np.zeros(s), "linear") for s in (shape, shape[1:]))
+        own = init.variable(np.zeros(shape), BESIDE_SHARED)
+        shared = init.variable(np.zeros(shape[1:]), "linear")
         self._linear = GroupedLinearPerL(self._lmax, own, shared)
         self._gates = MLP(
             init,

@@ -9,11 +9,14 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.utils.nn import is_matrix
+from deepdensity_tf.utils.nn import is_beside_shared, is_matrix
 from deepdensity_tf.utils.ops import orthogonal
 
 # Root mean square of the change of a matrix, in units of the learning rate.
 _MATRIX_STEP = 0.4
+# Share of it for what types have beside what all share: they are taken for alike until the data say
+# otherwise.
+_BESIDE_SHARED_STEP = 0.3
 
 
 class AveragedMuon(tf.Module):
@@ -135,8 +138,8 @@ class AveragedMuon(tf.Module):
         # blown up to a full step, and what it learned would decay.
         present = tf.reduce_any(gradient != 0, axis=[1, 2], keepdims=True)
         # An orthogonal matrix has the root mean square 1 / sqrt(its longer side).
-        size = _MATRIX_STEP * max(shape) ** 0.5
-        steps = size * rate * orthogonal(tf.where(present, ahead, tf.zeros_like(ahead)))
+        sizes = _MATRIX_STEP * max(shape) ** 0.5 * _shares(variables)
+        steps = sizes * rate * orthogonal(tf.where(present, ahead, tf.zeros_like(ahead)))
         shrink = tf.cast(present, decay.dtype) * decay
         steps += shrink * _joined([_read(variable) for variable in variables], shape)
         parts = tf.split(steps, [_count(variable) for variable in variables])
@@ -210,6 +213,13 @@ def _groups_of_one_shape(variables: Sequence[tf.Variable]) -> list[list[int]]:
         if is_matrix(variable):
             groups[tuple(variable.shape[-2:])].append(place)
     return list(groups.values())
+
+
+def _shares(variables: Sequence[tf.Variable]) -> np.ndarray:
+    """Of the usual step, for each matrix of all variables: (count, 1, 1)."""
+    shares = [_BESIDE_SHARED_STEP if is_beside_shared(v) else 1.0 for v in variables]
+    counts = [_count(variable) for variable in variables]
+    return np.repeat(shares, counts)[:, None, None].astype(variables[0].dtype.as_numpy_dtype)
 
 
 def _joined(matrices: Sequence[tf.Tensor], shape) -> tf.Tensor:

@@ -12,12 +12,22 @@ from deepdensity_tf.utils.spherical import solid_couplings
 
 # Tables with a row for each type, by their names: no matrices that map one space to another.
 _ROWS_OF_TYPES = ("type_embedding", "mixture")
+# Matrices that a type has beside those that all share, by their name.
+BESIDE_SHARED = "beside_shared"
 
 
 def is_matrix(variable: tf.Variable) -> bool:
     """Whether a weight (..., nin, nout) is a linear map, or a stack of them."""
-    name = variable.name.split(":")[0].split("/")[-1]
-    return len(variable.shape) >= 2 and name not in _ROWS_OF_TYPES
+    return len(variable.shape) >= 2 and _name(variable) not in _ROWS_OF_TYPES
+
+
+def is_beside_shared(variable: tf.Variable) -> bool:
+    """Whether a weight is what types have beside matrices that all share."""
+    return _name(variable) == BESIDE_SHARED
+
+
+def _name(variable: tf.Variable) -> str:
+    return variable.name.split(":")[0].split("/")[-1]
 
 
 class Initializer:

@@ -191,3 +191,13 @@ def test_weight_decay_follows_time_where_that_ends_the_run():
 
 def test_no_step_takes_more_than_all():
     assert shares("auto", 2, start_lr=1e3).max() <= 1
+
+
+def test_what_types_have_beside_what_they_share_is_learned_slower():
+    """The same gradient on both, which here have one shape and move together."""
+    start = np.zeros((2, 3, 3))
+    own, shared = tf.Variable(start, name="beside_shared"), tf.Variable(start, name="linear")
+    gradient = tf.constant(np.random.default_rng(4).normal(size=start.shape))
+    AveragedMuon([own, shared], 0.9, 0.0).apply([gradient] * 2, RATE, NO_DECAY, True)
+    np.testing.assert_allclose(own, 0.3 * shared.numpy(), rtol=1e-12)
+    assert np.abs(shared).min() > 0
