@@ -3,6 +3,7 @@
     python benchmarks/accuracy/run.py --data DATA ethane         one system
     python benchmarks/accuracy/run.py --data DATA                all of them
     python benchmarks/accuracy/run.py --data DATA --curve        error against the number of frames
+    python benchmarks/accuracy/run.py --data DATA --molecules    error against that of molecules
     python benchmarks/accuracy/run.py --data DATA --ablations    ethane with one piece changed
 
 A training takes all cores (`taskset -c 0 python ...` leaves it one). DATA is a folder with the
@@ -39,6 +40,8 @@ _ERRORS = ("nframes", "nmae", "nmae_median", "nmae_worst", "rmse", "max_error")
 CURVE_FRAMES = (1, 2, 4, 8, 16, 32)
 CURVE_POINTS = (100, 500, 2000, 8000)
 SHORT_SECONDS = 30
+MOLECULES = (24, 48, 96, 193)
+MOLECULES_SECONDS = 240
 
 
 def main() -> None:
@@ -49,6 +52,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of the reference systems")
     parser.add_argument("--work", type=Path, default=HERE / "run", help="scratch folder")
     parser.add_argument("--curve", action="store_true", help="learning curve over frames (ethane)")
+    parser.add_argument("--molecules", action="store_true", help="learning curve over molecules")
     parser.add_argument("--ablations", action="store_true", help="ethane with one piece changed")
     args = parser.parse_args()
     unknown = sorted(set(args.names) - set(SYSTEMS))
@@ -57,9 +61,11 @@ def main() -> None:
     (HERE / "results").mkdir(exist_ok=True)
     if args.curve:
         learning_curves(args)
+    if args.molecules:
+        curve_of_molecules(args)
     if args.ablations:
         ablations(args)
-    if args.curve or args.ablations:
+    if args.curve or args.molecules or args.ablations:
         return
     for name in args.names or SYSTEMS:
         config = json.loads((HERE / "inputs" / f"{name}.json").read_text())
@@ -92,6 +98,22 @@ def learning_curves(args: argparse.Namespace) -> None:
         for n in CURVE_POINTS
     ]
     save("curve", {"seconds": SHORT_SECONDS, "frames": frames, "points": points})
+
+
+def curve_of_molecules(args: argparse.Namespace) -> None:
+    """Error on molecules never seen against the number of those trained on."""
+    known = sorted(path.name for path in (args.data / "organics" / "train").iterdir())
+    order = np.random.default_rng(0).permutation(known)
+    rows = []
+    for count in MOLECULES:
+        config = json.loads((HERE / "inputs" / "organics.json").read_text())
+        config["training"]["max_time"] = MOLECULES_SECONDS
+        systems = [f"data/organics/train/{name}" for name in order[:count]]
+        config["training"]["training_data"]["systems"] = systems
+        result = train_and_test(f"molecules_{count}", config, SYSTEMS["organics"], args)
+        print(f"{count} molecules: NMAE {result['tests'][0]['nmae']:.3f} %", flush=True)
+        rows.append({"molecules": count, **result})
+        save("molecules", {"seconds": MOLECULES_SECONDS, "rows": rows})
 
 
 def ablations(args: argparse.Namespace) -> None:
