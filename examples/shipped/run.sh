@@ -22,7 +22,7 @@ train() {
     if [ -e model.ckpt/checkpoint ]; then
         dd-tf train input.json --restart
     elif [ -n "$2" ]; then
-        dd-tf train input.json --init-model "$2"
+        dd-tf train input.json --finetune "$2"
     else
         dd-tf train input.json
     fi
