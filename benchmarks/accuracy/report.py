@@ -22,9 +22,9 @@ Made by `python benchmarks/accuracy/run.py --data DATA` (also `--curve`, `--mole
 `--ablations`) and `python benchmarks/accuracy/report.py`. Models with one pass are those of version
 0.1.0 (16 channels, Adam), on two cores with AVX-512. With three passes, pairs of models have the
 present defaults, on two cores without AVX-512; single ones shared nothing between types and had 24
-channels, on **one core without AVX-512**, beside other work on a second one; that of aluminium
-learned before weight decay went by the length of a run. Version 0.1.0 gives
-ethane 0.185 % after 420 s on that one core. NMAE = 100 sum|rho - rho_ref| / sum|rho_ref| over the
+channels, on **one core without AVX-512**, beside other work on a second one. The pair of aluminium
+learned before weight decay went by the length of a run. Version 0.1.0 gives ethane 0.185 % after
+420 s on that one core. NMAE = 100 sum|rho - rho_ref| / sum|rho_ref| over the
 full grid, mean over the structures of a set; none of those tested was trained on. "Constant" is the
 NMAE of the reference's own mean density. Inputs are in `inputs/`; `examples/data_recipes` and
 `examples/one_d` make the data. What no local model trained on 8 atoms can know of longer

@@ -59,13 +59,11 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown system {', '.join(unknown)}")
     (HERE / "results").mkdir(exist_ok=True)
-    if args.curve:
-        learning_curves(args)
-    if args.molecules:
-        curve_of_molecules(args)
-    if args.ablations:
-        ablations(args)
-    if args.curve or args.molecules or args.ablations:
+    studies = {"curve": learning_curves, "molecules": curve_of_molecules, "ablations": ablations}
+    asked = [study for name, study in studies.items() if getattr(args, name)]
+    for study in asked:
+        study(args)
+    if asked:
         return
     for name in args.names or SYSTEMS:
         config = json.loads((HERE / "inputs" / f"{name}.json").read_text())

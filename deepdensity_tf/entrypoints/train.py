@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
 def _as_before(data: dict, args: argparse.Namespace) -> dict:
     """The input of a restart; what it leaves out of model and learning rate is as it was.
 
-    So are the number of models, and a weight decay that followed from the data or the fine-tuning.
+    So are the number of models and the weight decay, which fine-tuning may have made 0.
     A fine-tuned model may differ from the input: its own section counts.
     """
     from deepdensity_tf.train.checkpoint import read_checkpoint_input

@@ -101,8 +101,8 @@ class PlugInTests(SymmetryTests):
             data = small_input(**self.sections)
             for stop in stops:
                 # A rate and a weight decay that do not depend on the length of the run.
-                data["training"] |= {"numb_steps": stop, "disp_freq": 3, "save_freq": 3}
-                data["training"]["weight_decay"] = 0.2
+                steps = {"numb_steps": stop, "disp_freq": 3, "save_freq": 3}
+                data["training"] |= {**steps, "weight_decay": 0.2}
                 data["learning_rate"] = {"start_lr": 1e-3, "stop_lr": 1e-3, "warmup_steps": 0}
                 (folder / "input.json").write_text(json.dumps(data))
                 options = ["--restart"] if stop != stops[0] else []

@@ -59,18 +59,17 @@ class WeightDecay:
     given : float or "auto"
         `training.weight_decay`, in units of the learning rate. "auto": as much as makes the shares
         of a run, whatever its length, add up to the same.
-    rate : LearningRate
-        Of the same run.
+    mean_rate : float
+        Of the run (`LearningRate.mean`).
     """
 
-    def __init__(self, given: float | str, rate: LearningRate):
-        self._given, self._rate = given, rate
+    def __init__(self, given: float | str, mean_rate: float):
+        self._given, self._mean_rate = given, mean_rate
 
-    def __call__(self, step, fraction) -> tf.Tensor:
-        """The share that a step takes; its arguments are those of the rate."""
-        rate = self._rate(step, fraction)
+    def __call__(self, rate, step, fraction) -> tf.Tensor:
+        """The share that a step takes, from its rate and what that was made of."""
         if self._given != "auto":
             return self._given * rate
         steps = tf.maximum(tf.cast(step, tf.float64), 1.0)
         each = tf.convert_to_tensor(fraction, tf.float64) / steps  # of the run, so far
-        return -tf.math.expm1(-_FORGOTTEN * each * rate / self._rate.mean)
+        return -tf.math.expm1(-_FORGOTTEN * each * rate / self._mean_rate)

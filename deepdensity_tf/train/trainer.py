@@ -109,7 +109,7 @@ class Trainer:
         self._workers = workers
         self._run = state.config["training"]
         self._rate = LearningRate(state.config["learning_rate"])
-        self._decay = WeightDecay(self._run["weight_decay"], self._rate)
+        self._decay = WeightDecay(self._run["weight_decay"], self._rate.mean)
         self._loss = DensityLoss(state.config["loss"])
         self._many_pairs = False
         self._side_by_side = workers.count == 1 and threads_for(len(state.models))
@@ -320,19 +320,20 @@ class Trainer:
         *fields, step, fraction, stopped = arguments
         sample = Sample(*fields)
         fraction, stopped = average_over_workers([fraction, stopped])
-        paces = self._rate(step, fraction), self._decay(step, fraction)
-        losses, predicted, used = zip(*self._all_learn(sample, *paces), strict=True)
+        rate = self._rate(step, fraction)
+        decay = self._decay(rate, step, fraction)
+        losses, predicted, used = zip(*self._all_learn(sample, rate, decay), strict=True)
         loss = tf.add_n(losses) / len(losses)
         return loss, _mean(predicted), tf.reduce_all(used), fraction, stopped
 
-    def _all_learn(self, sample: Sample, *paces) -> list[tuple]:
+    def _all_learn(self, sample: Sample, rate, decay) -> list[tuple]:
         """What `_learn` gives for each model."""
         learned: list[tuple] = []
         for step in self._steps:
             # Workers might begin two reductions in different order and wait for each other.
             before = [] if self._side_by_side else [loss for loss, *_ in learned]
             with tf.control_dependencies(before):
-                learned.append(step(*sample, *paces))
+                learned.append(step(*sample, rate, decay))
         return learned
 
     def _learn(self, model: DensityModel, optimizer: AveragedMuon, *arguments) -> tuple:

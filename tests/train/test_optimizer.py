@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deepdensity_tf.model import DensityModel
 from deepdensity_tf.train.optimizer import AveragedMuon, BestWeights, using
 from deepdensity_tf.train.schedule import LearningRate, WeightDecay
+from deepdensity_tf.utils.nn import is_beside_shared
+from tests.conftest import completed_model
 from tests.ops.test_orthogonal import newton_schulz
 
 START = [np.array([1.0, -2.0]), np.array([[0.5, 2.0, 1.0], [0.0, -1.0, 3.0]])]
@@ -159,10 +162,11 @@ def test_warm_up_is_a_small_share_of_a_short_run():
     assert 0 < rate(0, 0.0) < rate(3, 0.01) < rate(6, 0.02)
 
 
-def shares(given, numb_steps, start_lr=1e-2, **config):
-    rate = LearningRate({"start_lr": start_lr, "stop_lr": 1e-4, "warmup_steps": 0, **config})
-    steps = np.arange(numb_steps)
-    return WeightDecay(given, rate)(steps, steps / numb_steps).numpy()
+def shares(given, numb_steps, start_lr=1e-2, stop_lr=1e-4, first=0):
+    rate = LearningRate({"start_lr": start_lr, "stop_lr": stop_lr, "warmup_steps": 0})
+    steps = np.arange(first, numb_steps)
+    done = steps, steps / numb_steps
+    return WeightDecay(given, rate.mean)(rate(*done), *done).numpy()
 
 
 def test_weight_decay_that_is_given_goes_with_the_rate():
@@ -183,9 +187,7 @@ def test_weight_decay_of_any_run_leaves_the_same(numb_steps, start_lr):
 
 def test_weight_decay_follows_time_where_that_ends_the_run():
     """Steps of a twentieth of a second, of a run of a second."""
-    decay = WeightDecay("auto", LearningRate({"start_lr": 1.0, "stop_lr": 1.0, "warmup_steps": 0}))
-    steps = np.arange(1, 20)
-    found = decay(steps, steps / 20)
+    found = shares("auto", 20, start_lr=1.0, stop_lr=1.0, first=1)
     np.testing.assert_allclose(found, -np.expm1(-1 / 20), rtol=1e-12)
 
 
@@ -201,3 +203,9 @@ def test_what_types_have_beside_what_they_share_is_learned_slower():
     AveragedMuon([own, shared], 0.9, 0.0).apply([gradient] * 2, RATE, NO_DECAY, True)
     np.testing.assert_allclose(own, 0.3 * shared.numpy(), rtol=1e-12)
     assert np.abs(shared).min() > 0
+
+
+def test_the_matrices_of_coefficients_are_such_a_pair():
+    model = DensityModel(completed_model(), seed=1)
+    (own,) = [variable for variable in model.trainable_variables if is_beside_shared(variable)]
+    assert any(variable.shape == own.shape[1:] for variable in model.trainable_variables)
