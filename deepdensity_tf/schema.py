@@ -514,6 +514,15 @@ def _training() -> Argument:
     )
 
 
+def complete_model_of_before(model: dict) -> None:
+    """Give keys that a model's section lacks, as it is older than they are, the values that say
+    what that model is; the defaults are what newer ones are. Changes `model`.
+    """
+    descriptor = model["descriptor"]
+    if descriptor["type"] == "equivariant":
+        descriptor.setdefault("bounded", False)
+
+
 def _with_sections(data: dict) -> dict:
     """The input with all optional sections: dargs fills in defaults only where one is."""
     data = {"learning_rate": {}, "loss": {}, **data}

@@ -27,6 +27,11 @@ from deepdensity_tf.utils.nn import (
 from deepdensity_tf.utils.ops import gather_messages
 from deepdensity_tf.utils.scale import ScaleScalars, ScaleTensors
 
+# Of features, in units of their size in the data, and of what a pass makes of invariants. Nets go
+# on straight beyond what they learned: what is large there they make larger, pass by pass.
+BOUND = 2.0
+BOUND_OF_BEFORE = 4.0  # where invariants and gates have none
+
 
 @DESCRIPTORS.register("equivariant")
 class Equivariant(tf.Module):
@@ -78,6 +83,14 @@ class Equivariant(tf.Module):
             Argument(
                 "npass", int, optional=True, default=3, doc="Passes between atoms.", **POSITIVE
             ),
+            Argument(
+                "bounded",
+                bool,
+                optional=True,
+                default=True,
+                doc="Invariants and gates stay within bounds in whatever surroundings; false: "
+                "as in models of before.",
+            ),
         ]
 
     def __init__(self, config: dict, tebd_dim: int, init: Initializer):
@@ -104,13 +117,15 @@ class _Pass(tf.Module):
         self._lmax, self._nchannels = lmax, nchannels = config["lmax"], config["nchannel"]
         nscalars, neuron = config["nscalar"], config["neuron"]
         width = nchannels * (lmax + 1)
+        self._bounded = config["bounded"]
+        limit = BOUND if self._bounded else BOUND_OF_BEFORE
         self._embedding = RadialEmbedding(init, config["rcut"], neuron, width * (1 if first else 2))
         self._sender = Dense(init, tebd_dim + (0 if first else nscalars), nchannels)
-        self._scale_gather = ScaleTensors(init, lmax)
+        self._scale_gather = ScaleTensors(init, lmax, limit)
         self._left = LinearPerL(init, lmax, nchannels, nchannels)
         self._right = LinearPerL(init, lmax, nchannels, nchannels)
         self._product = SphereProduct(lmax, init.dtype)
-        self._scale_product = ScaleTensors(init, lmax)
+        self._scale_product = ScaleTensors(init, lmax, limit)
         self._mix = LinearPerL(init, lmax, 2 * nchannels, nchannels)
         ninvariants = 2 * width + (0 if first else nscalars)
         self._scale_scalars = ScaleScalars(init, ninvariants)
@@ -124,6 +139,8 @@ class _Pass(tf.Module):
         known = [_invariants(both, self._lmax)] + ([] if before is None else [before.scalars])
         known = self._scale_scalars(tf.concat(known, -1))
         scalars = self._scalars(tf.concat([known, species.vector], -1))
+        if self._bounded:
+            scalars = _bounded(scalars, BOUND)
         tensors = self._mix(both) * self._gate(scalars)
         if before is not None:
             scalars, tensors = scalars + before.scalars, tensors + before.tensors
@@ -139,7 +156,14 @@ class _Pass(tf.Module):
 
     def _gate(self, scalars):
         gates = tf.reshape(self._gates(tf.nn.silu(scalars)), [-1, self._lmax + 1, self._nchannels])
+        if self._bounded:
+            gates = _bounded(gates, 1.0)
         return 1 + per_lm(tf.transpose(gates, [1, 0, 2]), self._lmax)
+
+
+def _bounded(x, limit: float):
+    """Between -limit and limit, near 0 as it is."""
+    return x / tf.sqrt(1 + (x / limit) ** 2)
 
 
 def _invariants(features, lmax: int):

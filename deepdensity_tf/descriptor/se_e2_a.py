@@ -19,6 +19,8 @@ from deepdensity_tf.utils.nn import Dense, Initializer
 from deepdensity_tf.utils.ops import gather_messages
 from deepdensity_tf.utils.scale import ScaleScalars, ScaleTensors
 
+_BOUND = 4.0  # of T, in units of its size in the data
+
 
 @DESCRIPTORS.register("se_e2_a")
 class SeE2A(tf.Module):
@@ -67,7 +69,7 @@ class SeE2A(tf.Module):
         )
         self._sender = Dense(init, tebd_dim, self.nchannels)
         self._receiver = Dense(init, tebd_dim, self.nchannels)
-        self._scale = ScaleTensors(init, self.lmax)
+        self._scale = ScaleTensors(init, self.lmax, _BOUND)
         self._scale_invariants = ScaleScalars(init, self.nscalars)
 
     def __call__(self, species: Species, pairs: Pairs) -> AtomFeatures:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import copy
 import gc
 import json
 import logging
@@ -119,11 +121,21 @@ def _as_before(data: dict, args: argparse.Namespace) -> dict:
     data = {key: before[key] for key in ("model", "learning_rate")} | data
     said = {key: value for key, value in training.items() if (key, value) != _AUTO_MODELS}
     data["training"] = kept | said
+    data["model"] = _of_before(data["model"], before["model"])
     if args.finetune:
         data["model"] = before["model"]
         if type(data["learning_rate"]) is dict:
             data["learning_rate"] = {**before["learning_rate"], **data["learning_rate"]}
     return data
+
+
+def _of_before(given: dict, before: dict) -> dict:
+    """The section of a model that is older than the key `bounded`, which says so."""
+    given = copy.deepcopy(given)
+    with contextlib.suppress(KeyError, TypeError, AttributeError):  # to be refused
+        descriptor = given.setdefault("descriptor", {})
+        descriptor.setdefault("bounded", before["descriptor"]["bounded"])
+    return given
 
 
 def _number_of_models(config: dict, pretrained: Pretrained | None) -> int:

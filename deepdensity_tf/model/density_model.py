@@ -166,7 +166,7 @@ class DensityModel(tf.Module):
             return features, self.fitting.coefficients(features, species)
         both = self.moments.both(species)
         features = self.descriptor(both, both_pairs(pairs, tf.shape(species.index)[0]))
-        return features, channels_of_both(self.fitting.coefficients(features, both))
+        return features, channels_of_both(self.fitting.coefficients(features, both), species.sign)
 
     def _with_baseline(self, coef, species: Species):
         """Coefficients of the density from those of the fitting: in its units, on the baseline."""

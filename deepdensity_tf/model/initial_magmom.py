@@ -55,10 +55,16 @@ def even(values):
     return 0.5 * (given + turned)
 
 
-def channels_of_both(values):
-    """Channels (natoms, 2, ...), the second odd, from those of both signs (2 natoms, 2, ...)."""
+def channels_of_both(values, sign):
+    """Channels (natoms, 2, ...), the second odd, from those of both signs (2 natoms, 2, ...).
+
+    `sign` (natoms,) are those of the initial moments: without any the second is exactly 0, where a
+    product of matrices may round its first and last rows differently.
+    """
     given, turned = tf.split(values, 2, 0)
-    return 0.5 * tf.concat([(given + turned)[:, :1], (given - turned)[:, 1:]], 1)
+    odd = given - turned
+    odd = tf.where(tf.reduce_any(sign != 0), odd, tf.zeros_like(odd))
+    return 0.5 * tf.concat([(given + turned)[:, :1], odd[:, 1:]], 1)
 
 
 def occupancies_of_both(found: PredictedOccupancies, mean, sign) -> PredictedOccupancies:
@@ -73,7 +79,7 @@ def occupancies_of_both(found: PredictedOccupancies, mean, sign) -> PredictedOcc
     sign : tf.Tensor
         (natoms,) signs of the initial moments.
     """
-    values = channels_of_both(found.values)
+    values = channels_of_both(found.values, sign)
     turned = tf.cast(sign, mean.dtype)[:, None, None] * mean[:, 1:]
     values = tf.concat([values[:, :1], values[:, 1:] + turned], 1)
     return PredictedOccupancies(values, tf.split(found.unit, 2, 0)[0])

@@ -13,7 +13,7 @@ import tensorflow as tf
 from deepdensity_tf import __version__
 from deepdensity_tf.model import DensityModel
 from deepdensity_tf.model.ensemble import check_members
-from deepdensity_tf.schema import complete_input
+from deepdensity_tf.schema import complete_input, complete_model_of_before
 from deepdensity_tf.train.optimizer import AveragedMuon, BestWeights
 from deepdensity_tf.train.window import window_variable
 from deepdensity_tf.utils.errors import InputError
@@ -235,6 +235,7 @@ def read_checkpoint_input(path: str | Path) -> tuple[dict, str]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         content["input"]["training"].setdefault("numb_models", 1)  # there was no other number
+        complete_model_of_before(content["input"]["model"])
         return complete_input(content["input"], str(file)), str(content.get("data", _UNKNOWN))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(

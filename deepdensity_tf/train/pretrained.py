@@ -15,6 +15,7 @@ import tensorflow as tf
 from deepdensity_tf.infer.graph_def import read_graph
 from deepdensity_tf.model.augmentation import AugmentationHead
 from deepdensity_tf.model.variables import assign_variables, variables_by_path
+from deepdensity_tf.schema import complete_model_of_before
 from deepdensity_tf.train.checkpoint import TrainingState, load_state
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.graph_names import COMPRESSION, TRAINING_SCRIPT, VARIABLES
@@ -162,7 +163,8 @@ def _frozen(path: str) -> Pretrained:
         script = json.loads(value(TRAINING_SCRIPT).item())
         named = json.loads(value(VARIABLES).item())
         values = {variable: value(node) for variable, node in named.items()}
-        # Models of before had radial functions of each type, and no key to say so.
+        complete_model_of_before(script["model"])
+        # They had radial functions of each type, too, and no key to say so.
         fitting = script["model"]["fitting_net"]
         if fitting["type"] == "expansion":
             fitting.setdefault("radial_per_type", "fitting/_radial/weight" in values)

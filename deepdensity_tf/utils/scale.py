@@ -69,19 +69,26 @@ class ScaleTensors(Scale):
 
     What is far larger than in the data is bounded smoothly, each l by itself: the features of an
     atom in surroundings that no training held stay within what the networks know.
+
+    Parameters
+    ----------
+    init : Initializer
+        Source of the variable.
+    lmax : int
+        Highest angular momentum.
+    bound : float
+        Of the root mean square over the channels of an l, in units of that in the data.
     """
 
-    bound = 4.0  # times the root mean square in the data
-
-    def __init__(self, init: Initializer, lmax: int):
+    def __init__(self, init: Initializer, lmax: int, bound: float):
         super().__init__(init, lmax + 1)
-        self._lmax = lmax
+        self._lmax, self._bound = lmax, bound
         self._degeneracy = degeneracy(lmax)
 
     def __call__(self, features):
         self._observe(lambda: self._mean_square(features, [1, 2]))
         scaled = features * per_lm(self.scale, self._lmax)[:, None, None]
-        excess = self._mean_square(scaled, 2) / self.bound**2
+        excess = self._mean_square(scaled, 2) / self._bound**2
         return scaled * per_lm(tf.math.rsqrt(1 + excess), self._lmax)[:, :, None]
 
     def _mean_square(self, features, axis):

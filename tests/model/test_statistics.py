@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from deepdensity_tf.baseline.atomic import Atomic
 from deepdensity_tf.data.sampler import Sample
+from deepdensity_tf.descriptor.equivariant import BOUND
 from deepdensity_tf.model import Batch, DensityModel
 from deepdensity_tf.model.statistics import fit_baseline, initialise_statistics
 from deepdensity_tf.utils.radial import RadialGrid
@@ -193,12 +194,33 @@ def test_spin_scale_of_closed_shells():
 
 
 def test_tensors_far_from_the_data_are_bounded():
-    scale = ScaleTensors(make_init(), 2)
+    scale = ScaleTensors(make_init(), 2, 3.0)
     features = tf.constant(np.random.default_rng(0).normal(size=(9, 4, 3)))
     scaled = scale(1e8 * features)
     norms = np.add.reduceat(scaled.numpy() ** 2, [0, 1, 4]).mean(-1) / np.array([1, 3, 5])[:, None]
-    np.testing.assert_allclose(np.sqrt(norms), scale.bound, rtol=1e-6)
+    np.testing.assert_allclose(np.sqrt(norms), 3.0, rtol=1e-6)
     np.testing.assert_allclose(scale(1e-6 * features), 1e-6 * features, rtol=1e-9)
+
+
+def test_atoms_far_from_the_data_are_bounded():
+    frame = sample(np.random.default_rng(0).uniform(0, 3, (6, 3)), NO_CELL, [0, 1] * 3)
+    model = prepared([frame])
+    passes = model.descriptor._passes
+    for one in passes:  # nets that go steeply beyond what they learned
+        for variable in (*one._scalars.trainable_variables, one._gates.weight):
+            variable.assign(1e3 * variable)
+    squeezed = [frame.coord / 4, frame.coord_splits, frame.atype, frame.box]
+    state = model.atom_state(*squeezed)
+    assert 0.9 * BOUND < np.abs(state.scalars).max() <= len(passes) * BOUND
+    # Of each l: gates up to 2, the matrix, and features of both kinds.
+    norms = np.add.reduceat(np.sum(state.tensors.numpy() ** 2, -1), [0, 1, 4, 9])
+    steepest = sum(np.linalg.norm(one._mix.weight, 2, (1, 2)) for one in passes)
+    degeneracy, nchannels = 2 * np.arange(4) + 1, state.tensors.shape[-1]
+    largest = 2 * steepest * BOUND * np.sqrt(2 * nchannels * degeneracy)
+    assert np.all(np.sqrt(norms.max(1)) <= largest)
+    for one in passes:
+        one._bounded = False
+    assert np.abs(model.atom_state(*squeezed).scalars).max() > 1e3
 
 
 def make_init():

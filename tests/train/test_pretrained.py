@@ -141,6 +141,26 @@ def test_finetune_and_restart(frozen_model, small_input, small_system, monkeypat
         np.testing.assert_array_equal(one, other)
 
 
+def test_models_of_before_stay_what_they_are(small_input, small_system, monkeypatch):
+    """Checkpoints without the key that says that invariants are bounded, and a restart of them."""
+    monkeypatch.chdir(small_system.parent)
+    small_input["model"]["descriptor"]["bounded"] = False
+    small_input["training"]["numb_steps"] = 2
+    Path("input.json").write_text(json.dumps(small_input))
+    assert main(["train", "input.json"]) == 0
+    written = Path("model.ckpt/input.json")
+    content = json.loads(written.read_text())
+    del content["input"]["model"]["descriptor"]["bounded"]
+    written.write_text(json.dumps(content))
+    assert not load_state("model.ckpt").model.config["descriptor"]["bounded"]
+    del small_input["model"]["descriptor"]["bounded"]
+    small_input["training"]["numb_steps"] = 4
+    Path("input.json").write_text(json.dumps(small_input))
+    assert main(["train", "input.json", "--restart"]) == 0
+    found = load_state("model.ckpt")
+    assert found.step == 4 and not found.model.config["descriptor"]["bounded"]
+
+
 def _after_two(progress):
     return 1.0 if progress.step >= 2 else progress.step / progress.numb_steps
 
@@ -151,6 +171,7 @@ def test_shipped_models_can_be_trained_further(name, small_input):
     pretrained = load_pretrained(name)
     type_map = pretrained.model["type_map"]
     assert pretrained.elements_seen == set(type_map)
+    assert not pretrained.model["descriptor"]["bounded"]  # models of before are
     del small_input["model"]
     state = TrainingState(complete_input(pretrained.complete(small_input)))
     pretrained.assign_to(state)
