@@ -409,7 +409,7 @@ def _training() -> Argument:
                 default="auto",
                 doc="Models that learn side by side, from seed, seed + 1 ... on: dd-tf freeze "
                 "makes one ensemble of them, which errs less than each and knows how far they lie "
-                "apart. 'auto': 2; 1 where a model is trained further, or a fitting has no "
+                "apart. 'auto': 4; 1 where a model is trained further, or a fitting has no "
                 "coefficients.",
                 **_NUMB_MODELS,
             ),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MODELS = 4  # more gain little: docs/performance.md
 _AUTO_MODELS = ("numb_models", "auto")  # on a restart: as many as there were
 
 
@@ -139,14 +140,14 @@ def _of_before(given: dict, before: dict) -> dict:
 
 
 def _number_of_models(config: dict, pretrained: Pretrained | None) -> int:
-    """What `auto` stands for: two, where they begin apart and their coefficients have a mean."""
+    """What `auto` stands for: four, where they begin apart and their coefficients have a mean."""
     from deepdensity_tf.fit import FITTINGS
 
     asked = config["training"]["numb_models"]
     if asked != "auto":
         return asked
     per_pair = FITTINGS[config["model"]["fitting_net"]["type"]].per_pair
-    return 1 if pretrained or per_pair else 2
+    return 1 if pretrained or per_pair else _MODELS
 
 
 def _check_targets(config: dict, args: argparse.Namespace) -> None:
