@@ -134,8 +134,8 @@ def _of_before(given: dict, before: dict) -> dict:
     """The section of a model that is older than the key `bounded`, which says so."""
     given = copy.deepcopy(given)
     with contextlib.suppress(KeyError, TypeError, AttributeError):  # to be refused
-        descriptor = given.setdefault("descriptor", {})
-        descriptor.setdefault("bounded", before["descriptor"]["bounded"])
+        if not before["descriptor"]["bounded"]:
+            given.setdefault("descriptor", {}).setdefault("bounded", False)
     return given
 
 
