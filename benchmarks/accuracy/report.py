@@ -20,11 +20,10 @@ _HEADER = """\
 
 Made by `python benchmarks/accuracy/run.py --data DATA` (also `--curve`, `--molecules`,
 `--ablations`) and `python benchmarks/accuracy/report.py`. Models with one pass are those of version
-0.1.0 (16 channels, Adam), on two cores with AVX-512. With three passes, pairs of models have the
-present defaults, on two cores without AVX-512; single ones shared nothing between types and had 24
-channels, on **one core without AVX-512**, beside other work on a second one. The pair of aluminium
-learned before weight decay went by the length of a run. Version 0.1.0 gives ethane 0.185 % after
-420 s on that one core. NMAE = 100 sum|rho - rho_ref| / sum|rho_ref| over the
+0.1.0 (16 channels, Adam), on two cores with AVX-512. With three passes, four models have the
+present defaults, on two cores with AVX-512; single ones shared nothing between types and had 24
+channels, on **one core without AVX-512**, beside other work on a second one. Version 0.1.0 gives
+ethane 0.185 % after 420 s on that one core. NMAE = 100 sum|rho - rho_ref| / sum|rho_ref| over the
 full grid, mean over the structures of a set; none of those tested was trained on. "Constant" is the
 NMAE of the reference's own mean density. Inputs are in `inputs/`; `examples/data_recipes` and
 `examples/one_d` make the data. What no local model trained on 8 atoms can know of longer
@@ -121,7 +120,7 @@ def molecules_table(result: dict) -> str:
     """Learning curve over molecules."""
     lines = [
         "## Molecules\n",
-        f"The 24 molecules of `organics` that are never seen, by pairs of models trained for "
+        f"The 24 molecules of `organics` that are never seen, by models trained for "
         f"{result['seconds']} s on a part of the others, each part within the next.\n",
         "| molecules | frames | steps | NMAE % | median | worst | of sampled points trained on |",
         "|---|---|---|---|---|---|---|",
