@@ -79,7 +79,7 @@ def test_the_mean_is_validated_and_frozen(train, capsys):
 
 
 def test_stopped_and_gone_on_gives_the_same(train, monkeypatch):
-    assert train("whole", numb_models="auto")[0] == 0  # two
+    assert train("whole", numb_models=2)[0] == 0
     main_thread = threading.main_thread().ident
     with monkeypatch.context() as patch:
         at_step(patch, 2, lambda: signal.pthread_kill(main_thread, signal.SIGTERM))
@@ -97,6 +97,11 @@ def test_stopped_and_gone_on_gives_the_same(train, monkeypatch):
             np.testing.assert_array_equal(a, b)
     code, told = train("stopped", "--restart", numb_models=3)
     assert code == 2 and "training.numb_models is 3, in stopped it is 2" in told
+
+
+def test_four_by_default(train):
+    code, told = train("four", numb_models="auto")
+    assert code == 0 and ", each of 4 models" in told
 
 
 def test_what_cannot_be_several_is_refused(train, make_frozen):
