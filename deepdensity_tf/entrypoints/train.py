@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import gc
 import json
 import logging
@@ -122,7 +121,7 @@ def _as_before(data: dict, args: argparse.Namespace) -> dict:
     data = {key: before[key] for key in ("model", "learning_rate")} | data
     said = {key: value for key, value in training.items() if (key, value) != _AUTO_MODELS}
     data["training"] = kept | said
-    data["model"] = _of_before(data["model"], before["model"])
+    _keep_unbounded(data["model"], before["model"])
     if args.finetune:
         data["model"] = before["model"]
         if type(data["learning_rate"]) is dict:
@@ -130,13 +129,12 @@ def _as_before(data: dict, args: argparse.Namespace) -> dict:
     return data
 
 
-def _of_before(given: dict, before: dict) -> dict:
-    """The section of a model that is older than the key `bounded`, which says so."""
-    given = copy.deepcopy(given)
-    with contextlib.suppress(KeyError, TypeError, AttributeError):  # to be refused
-        if not before["descriptor"]["bounded"]:
-            given.setdefault("descriptor", {}).setdefault("bounded", False)
-    return given
+def _keep_unbounded(model: dict, before: dict) -> None:
+    """Make the input of a model older than the key `bounded` say so, where it leaves it out."""
+    if before["descriptor"].get("bounded", True):
+        return
+    with contextlib.suppress(AttributeError):  # no sections: to be refused
+        model.setdefault("descriptor", {}).setdefault("bounded", False)
 
 
 def _number_of_models(config: dict, pretrained: Pretrained | None) -> int:
