@@ -1,87 +1,98 @@
 // Kernels of what atoms send each other (see kernels.h).
+//
+// One l at a time, and of it as many columns as a register holds: its sums over pairs, or over m, stay in registers.
 #pragma once
 
-#include "inline.h"
-#include "kernels.h"
+#include "columns.h"
 
 namespace dd {
 namespace {
 
-template <typename T> DD_INLINE void zero(T* x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) x[i] = 0;
+// body(number of m) of an l, as a type of its own: sums are arrays whose size the compiler knows.
+template <typename Body> DD_INLINE void with_orders(int l, Body body) {
+  static_assert(kMaxL == 8, "a case for each l");
+  switch (l) {
+    case 0: return body(Constant<1>{});
+    case 1: return body(Constant<3>{});
+    case 2: return body(Constant<5>{});
+    case 3: return body(Constant<7>{});
+    case 4: return body(Constant<9>{});
+    case 5: return body(Constant<11>{});
+    case 6: return body(Constant<13>{});
+    case 7: return body(Constant<15>{});
+    case 8: return body(Constant<17>{});
+  }
 }
 
-// What belongs to one pair and one l: weights of the row and, where atoms pass tensors, of those.
-template <typename T> struct Weights {
-  const T *own, *passed;
+// body(orders, l, first column, columns) for each l and its columns.
+template <typename T, typename Body> DD_INLINE void for_orders(const MessagesView<T>& in, Body body) {
+  for (int l = 0; l < in.nl; ++l)
+    with_orders(l, [&](auto orders) __attribute__((always_inline)) {
+      for_columns<T, 1>(in.nchannels, [&](int64_t k, auto width) __attribute__((always_inline)) {
+        body(orders, l, k, width);
+      });
+    });
+}
+
+// What belongs to one pair, one l and the columns from `k` on; `passed` and `tensors` where atoms pass tensors.
+template <typename T> struct Message {
+  const T *rows, *own, *passed, *sent, *tensors;
+  DD_INLINE Message(const MessagesView<T>& in, int64_t p, int l, int64_t k)
+      : rows(in.rows + p * in.nlm()), own(in.radial + p * in.width() + l * in.nchannels + k),
+        passed(in.passed ? own + in.nl * in.nchannels : nullptr), sent(in.sent + in.atom[p] * int64_t{in.nchannels} + k),
+        tensors(in.passed ? in.tensors + (l * l * in.natoms + in.atom[p]) * in.nchannels + k : nullptr) {}
 };
 
-template <typename T> DD_INLINE Weights<T> weights(const MessagesView<T>& in, int64_t p, int l) {
-  const T* own = in.radial + p * in.width() + int64_t{l} * in.nchannels;
-  return {own, in.passed ? own + int64_t{in.nl} * in.nchannels : nullptr};
-}
-
-template <typename T> DD_INLINE const T* tensor(const MessagesView<T>& in, int lm, int64_t j) {
-  return in.tensors + (lm * in.natoms + j) * in.nchannels;
-}
-
 template <typename T> void gather(const MessagesView<T>& in, int64_t begin, int64_t end, T* __restrict sum) {
-  const int K = in.nchannels;
-  zero(sum, int64_t{in.nlm()} * K);
-  for (int64_t p = begin; p < end; ++p) {
-    const T* row = in.rows + p * in.nlm();
-    const T* sent = in.sent + int64_t{in.atom[p]} * K;
-    for (int l = 0; l < in.nl; ++l) {
-      const Weights<T> w = weights(in, p, l);
-      for (int lm = l * l; lm < (l + 1) * (l + 1); ++lm) {
-        T* __restrict to = sum + int64_t{lm} * K;
-        const T value = row[lm], first = row[0];
-        if (in.passed) {
-          const T* from = tensor(in, lm, in.atom[p]);
-          for (int k = 0; k < K; ++k) to[k] += value * w.own[k] * sent[k] + first * w.passed[k] * from[k];
-        } else {
-          for (int k = 0; k < K; ++k) to[k] += value * w.own[k] * sent[k];
-        }
-      }
+  const int64_t stride = in.natoms * in.nchannels;
+  for_orders(in, [&](auto orders, int l, int64_t k, auto width) __attribute__((always_inline)) {
+    constexpr int kOrders = decltype(orders)::value;
+    typedef Columns<T, decltype(width)::value> Block;
+    Block total[kOrders] = {}, weight, factor;
+    for (int64_t p = begin; p < end; ++p) {
+      const Message<T> message(in, p, l, k);
+      weight.load(message.own), factor.load(message.sent), weight.scale(factor);
+      for (int m = 0; m < kOrders; ++m) total[m].add(message.rows[l * l + m], weight);
+      if (!in.passed) continue;
+      weight.load(message.passed), weight.scale(message.rows[0]);
+      for (int m = 0; m < kOrders; ++m) factor.load(message.tensors + m * stride), total[m].add(factor, weight);
     }
-  }
+    for (int m = 0; m < kOrders; ++m) total[m].store(sum + (l * l + m) * in.nchannels + k);
+  });
 }
 
 template <typename T>
 DD_INLINE void pull_pair(const MessagesView<T>& in, const T* grad, int64_t p, T* __restrict to_radial,
                          T* __restrict to_row) {
-  const int K = in.nchannels;
-  const T* row = in.rows + p * in.nlm();
-  const T* sent = in.sent + int64_t{in.atom[p]} * K;
-  zero(to_radial, in.width());
+  const int64_t stride = in.natoms * in.nchannels;
+  for (int lm = 0; lm < in.nlm(); ++lm) to_row[lm] = 0;
   T to_first = 0;
-  for (int l = 0; l < in.nl; ++l) {
-    const Weights<T> w = weights(in, p, l);
-    T* __restrict to_own = to_radial + int64_t{l} * K;
-    T* __restrict to_passed = to_own + int64_t{in.nl} * K;
-    for (int lm = l * l; lm < (l + 1) * (l + 1); ++lm) {
-      const T* g = grad + (lm * in.natoms + in.center[p]) * K;
-      const T value = row[lm], first = row[0];
-      T dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (int k = 0; k < K; ++k) {
-        const T part = g[k] * sent[k];
-        to_own[k] += value * part;
-        dot += w.own[k] * part;
+  for_orders(in, [&](auto orders, int l, int64_t k, auto width) __attribute__((always_inline)) {
+    constexpr int kOrders = decltype(orders)::value;
+    typedef Columns<T, decltype(width)::value> Block;
+    const Message<T> message(in, p, l, k);
+    const T* g = grad + (l * l * in.natoms + in.center[p]) * in.nchannels + k;
+    Block own = {}, passed = {}, sent, weight, part;
+    sent.load(message.sent), weight.load(message.own), weight.scale(sent);
+    for (int m = 0; m < kOrders; ++m) {
+      part.load(g + m * stride);
+      own.add(message.rows[l * l + m], part);
+      if (in.passed) {
+        Block from;
+        from.load(message.tensors + m * stride);
+        passed.add(part, from);
       }
-      to_row[lm] = dot;
-      if (!in.passed) continue;
-      const T* from = tensor(in, lm, in.atom[p]);
-      T dot_first = 0;
-#pragma omp simd reduction(+ : dot_first)
-      for (int k = 0; k < K; ++k) {
-        const T part = g[k] * from[k];
-        to_passed[k] += first * part;
-        dot_first += w.passed[k] * part;
-      }
-      to_first += dot_first;
+      part.scale(weight);
+      to_row[l * l + m] += part.sum();
     }
-  }
+    own.scale(sent);
+    own.store(to_radial + l * in.nchannels + k);
+    if (!in.passed) return;
+    weight.load(message.passed), weight.scale(passed);
+    to_first += weight.sum();
+    passed.scale(message.rows[0]);
+    passed.store(to_radial + (in.nl + l) * in.nchannels + k);
+  });
   to_row[0] += to_first;
 }
 
@@ -93,22 +104,32 @@ void pull_pairs(const MessagesView<T>& in, const T* grad, int64_t begin, int64_t
 template <typename T>
 void pull_atom(const MessagesView<T>& in, const T* grad, const int32_t* pairs, int64_t npairs, T* __restrict to_sent,
                T* __restrict to_tensors, int64_t stride) {
-  const int K = in.nchannels;
-  for (int64_t index = 0; index < npairs; ++index) {
-    const int64_t p = pairs[index];
-    const T* row = in.rows + p * in.nlm();
-    for (int l = 0; l < in.nl; ++l) {
-      const Weights<T> w = weights(in, p, l);
-      for (int lm = l * l; lm < (l + 1) * (l + 1); ++lm) {
-        const T* g = grad + (lm * in.natoms + in.center[p]) * K;
-        const T value = row[lm], first = row[0];
-        for (int k = 0; k < K; ++k) to_sent[k] += value * w.own[k] * g[k];
-        if (!in.passed) continue;
-        T* __restrict to = to_tensors + lm * stride;
-        for (int k = 0; k < K; ++k) to[k] += first * w.passed[k] * g[k];
+  const int64_t of_grad = in.natoms * in.nchannels;
+  for_orders(in, [&](auto orders, int l, int64_t k, auto width) __attribute__((always_inline)) {
+    constexpr int kOrders = decltype(orders)::value;
+    typedef Columns<T, decltype(width)::value> Block;
+    Block tensors[kOrders] = {}, sent;
+    T* to = to_tensors + l * l * stride + k;
+    sent.load(to_sent + k);
+    if (in.passed)
+      for (int m = 0; m < kOrders; ++m) tensors[m].load(to + m * stride);
+    for (int64_t index = 0; index < npairs; ++index) {
+      const int64_t p = pairs[index];
+      const Message<T> message(in, p, l, k);
+      const T* g = grad + (l * l * in.natoms + in.center[p]) * in.nchannels + k;
+      Block weight, passed = {}, part, own = {};
+      if (in.passed) passed.load(message.passed), passed.scale(message.rows[0]);
+      for (int m = 0; m < kOrders; ++m) {
+        part.load(g + m * of_grad);
+        own.add(message.rows[l * l + m], part);
+        if (in.passed) tensors[m].add(passed, part);
       }
+      weight.load(message.own), sent.add(weight, own);
     }
-  }
+    sent.store(to_sent + k);
+    if (in.passed)
+      for (int m = 0; m < kOrders; ++m) tensors[m].store(to + m * stride);
+  });
 }
 
 }  // namespace

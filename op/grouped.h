@@ -2,7 +2,7 @@
 // together, a run at a time, so that sums stay in registers. What a row gets does not depend on its run.
 #pragma once
 
-#include "registers.h"
+#include "columns.h"
 
 namespace dd {
 namespace {
@@ -13,37 +13,6 @@ template <typename T> DD_INLINE int64_t run_end(const GroupedView<T>& in, int64_
   while (r < end && in.group[r] == in.group[first]) ++r;
   return r;
 }
-
-// Columns of a product in steps of two registers, of one, of half of one, of one number: body(first, step).
-template <typename T, typename Body> DD_INLINE void for_columns(int64_t n, Body body) {
-  int64_t j = 0;
-  for (; j + 2 * kLaneCount<T> <= n; j += 2 * kLaneCount<T>) body(j, Constant<2 * kLaneCount<T>>{});
-  for (; j + kLaneCount<T> <= n; j += kLaneCount<T>) body(j, Constant<kLaneCount<T>>{});
-  for (; j + kLaneCount<T> / 2 <= n; j += kLaneCount<T> / 2) body(j, Constant<kLaneCount<T> / 2>{});
-  for (; j < n; ++j) body(j, Constant<1>{});
-}
-
-// Some columns, in vectors of one register at most; one column is a number.
-template <typename T, int width> struct Columns {
-  static constexpr int kLane = width < kLaneCount<T> ? width : kLaneCount<T>, kCount = width / kLane;
-  typedef T Lanes __attribute__((vector_size(kLane * sizeof(T))));
-  Lanes value[kCount];
-  DD_INLINE void load(const T* from) {
-    for (int k = 0; k < kCount; ++k) __builtin_memcpy(&value[k], from + k * kLane, sizeof(Lanes));
-  }
-  DD_INLINE void store(T* to) const {
-    for (int k = 0; k < kCount; ++k) __builtin_memcpy(to + k * kLane, &value[k], sizeof(Lanes));
-  }
-  DD_INLINE void add(T x, const Columns& other) {
-    for (int k = 0; k < kCount; ++k) value[k] += x * other.value[k];
-  }
-};
-template <typename T> struct Columns<T, 1> {
-  T value;
-  DD_INLINE void load(const T* from) { value = *from; }
-  DD_INLINE void store(T* to) const { *to = value; }
-  DD_INLINE void add(T x, const Columns& other) { value += x * other.value; }
-};
 
 // Up to kRows rows of x times one matrix.
 template <typename T>

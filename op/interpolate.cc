@@ -3,64 +3,18 @@
 //
 // A net of one number that is asked at many places is dear; a few nodes give the same values.
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <numeric>
 #include <vector>
 
 #include "kernel.h"
 #include "kernels.h"
+#include "stencils.h"
 #include "threads.h"
 
 namespace dd {
 namespace {
 
 constexpr int64_t kGrain = 32, kColumns = 64;
-constexpr int64_t kMaxNodes = 1 << 20;
-
-// First nodes and weights of all places.
-template <typename T> class Stencils {
- public:
-  Stencils(const Input& x, int64_t nnodes, int64_t width) {
-    const int64_t n = x.shaped({-1}).rows();
-    require(nnodes >= kStencil, "nodes has ", nnodes, " rows, expected ", kStencil, " or more");
-    first_.resize(n), weight_.resize(n * kStencil);
-    for (int64_t i = 0; i < n; ++i) {
-      const double place = x.data<T>()[i];
-      // What rounding puts beyond the last node is no fault.
-      require(place >= -0.5 && place <= static_cast<double>(nnodes) - 0.5, "x[", i, "] is ", place, ", expected 0 to ",
-              nnodes - 1);
-      const int64_t before = static_cast<int64_t>(std::floor(place)) - (kStencil / 2 - 1);
-      const int64_t first = std::clamp<int64_t>(before, 0, nnodes - kStencil);
-      first_[i] = static_cast<int32_t>(first);
-      set_weights(place - static_cast<double>(first), weight_.data() + i * kStencil);
-    }
-    view = {n, width, first_.data(), weight_.data()};
-  }
-
-  // The places by their first nodes.
-  std::vector<int32_t> order() const {
-    std::vector<int32_t> all(first_.size());
-    std::iota(all.begin(), all.end(), 0);
-    std::stable_sort(all.begin(), all.end(), [&](int32_t a, int32_t b) { return first_[a] < first_[b]; });
-    return all;
-  }
-
-  StencilsView<T> view;
-
- private:
-  static void set_weights(double t, T* weight) {
-    for (int k = 0; k < kStencil; ++k) {
-      double product = 1;
-      for (int j = 0; j < kStencil; ++j)
-        if (j != k) product *= (t - j) / (k - j);
-      weight[k] = static_cast<T>(product);
-    }
-  }
-
-  std::vector<int32_t> first_;
-  std::vector<T> weight_;
-};
 
 template <typename T> class Interpolate {
  public:

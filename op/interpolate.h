@@ -1,7 +1,7 @@
 // Kernels of interpolation between rows (interpolate.cc).
 #pragma once
 
-#include "grouped.h"
+#include "columns.h"
 
 namespace dd {
 namespace {

@@ -91,6 +91,12 @@ template <typename T> struct MessagesView {
 
   int nlm() const { return nl * nl; }
   int64_t width() const { return int64_t{nl} * nchannels * (passed ? 2 : 1); }
+  // The pairs from `first` on, with radial weights of their own.
+  MessagesView from(int64_t first, const T* weights) const {
+    MessagesView rest = *this;
+    rest.center += first, rest.atom += first, rest.rows += first * nlm(), rest.radial = weights;
+    return rest;
+  }
 };
 
 // Rows with a matrix for each group of them (grouped.cc).
@@ -113,6 +119,9 @@ template <typename T> struct StencilsView {
   int64_t n, width;
   const int32_t* first;
   const T* weight;  // (n, kStencil)
+
+  // The places from `start` on.
+  StencilsView from(int64_t start) const { return {n - start, width, first + start, weight + start * kStencil}; }
 };
 
 // A matrix whose products with itself are taken, and room for them (orthogonal.cc).

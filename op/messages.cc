@@ -4,7 +4,9 @@
 //       radial[p, l, k] rows[p, lm] sent[j, k]  +  radial[p, nl + l, k] rows[p, 0] tensors[lm, j, k],
 //
 // the second term only where the neighbours pass tensors. No message is stored. The gradient goes to
-// radial and rows pair by pair, to sent and tensors atom by atom.
+// radial and rows pair by pair, to sent and tensors atom by atom. Where radial is a table of the distance
+// (DdGatherBetween), it is made for the pairs of one atom at a time: an array for all pairs would not stay in the
+// caches.
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "kernel.h"
 #include "kernels.h"
 #include "sort.h"
+#include "stencils.h"
 #include "threads.h"
 
 namespace dd {
@@ -22,11 +25,11 @@ constexpr int64_t kGrainAtoms = 4;
 constexpr int64_t kGrainPairs = 64;
 constexpr int64_t kMaxMessageChannels = 1 << 16;
 
-// The inputs that both ops share, of which the first is number `first`.
+// The inputs that all ops share: two from number `first` on and, after that of the radial weights, three more.
 template <typename T> class MessageInputs {
  public:
   MessageInputs(TF_OpKernelContext* ctx, int lmax, bool passed, int first)
-      : center_(ctx, first, "center"), atom_(ctx, first + 1, "atom"), radial_(ctx, first + 2, "radial"),
+      : center_(ctx, first, "center"), atom_(ctx, first + 1, "atom"),
         rows_(ctx, first + 3, "rows"), sent_(ctx, first + 4, "sent"), tensors_(ctx, first + 5, "tensors") {
     MessagesView<T>& m = view;
     m.nl = lmax + 1;
@@ -35,12 +38,10 @@ template <typename T> class MessageInputs {
     m.natoms = sent_.shaped({-1, -1}).rows();
     m.nchannels = static_cast<int>(sent_.dim(1, 1, kMaxMessageChannels));
     atom_.shaped({m.npairs});
-    radial_.shaped({m.npairs, m.width()});
     rows_.shaped({m.npairs, m.nlm()});
     if (passed) tensors_.shaped({m.nlm(), m.natoms, m.nchannels});
     m.center = center_.template data<int32_t>();
     m.atom = atom_.template data<int32_t>();
-    m.radial = radial_.template data<T>();
     m.rows = rows_.template data<T>();
     m.sent = sent_.template data<T>();
     m.tensors = tensors_.template data<T>();
@@ -53,8 +54,27 @@ template <typename T> class MessageInputs {
   MessagesView<T> view;
 
  private:
-  Input center_, atom_, radial_, rows_, sent_, tensors_;
+  Input center_, atom_, rows_, sent_, tensors_;
 };
+
+template <typename T> void set_radial(const Input& radial, MessagesView<T>& in) {
+  in.radial = radial.shaped({in.npairs, in.width()}).template data<T>();
+}
+
+// Sums over the pairs of each atom: add(first pair, last, sum) makes them.
+template <typename T, typename Add> void for_atoms(const MessagesView<T>& in, T* out, Add add) {
+  parallel_for(in.natoms, kGrainAtoms, [&](int64_t begin, int64_t end) {
+    std::vector<T> sum(static_cast<size_t>(in.nlm()) * in.nchannels), scratch;
+    const int32_t* next = std::lower_bound(in.center, in.center + in.npairs, static_cast<int32_t>(begin));
+    for (int64_t i = begin; i < end; ++i) {
+      const int32_t* first = next;
+      while (next != in.center + in.npairs && *next == i) ++next;
+      add(first - in.center, next - in.center, scratch, sum.data());
+      for (int lm = 0; lm < in.nlm(); ++lm)
+        std::copy_n(sum.data() + int64_t{lm} * in.nchannels, in.nchannels, out + (lm * in.natoms + i) * in.nchannels);
+    }
+  });
+}
 
 template <typename T> class Gather {
  public:
@@ -62,18 +82,36 @@ template <typename T> class Gather {
       : lmax_(int_attr(ctx, "lmax", 0, kMaxL)), passed_(bool_attr(ctx, "passed")) {}
   void compute(TF_OpKernelContext* ctx) {
     const MessageInputs<T> inputs(ctx, lmax_, passed_, 0);
-    const MessagesView<T>& in = inputs.view;
+    const Input radial(ctx, 2, "radial");
+    MessagesView<T> in = inputs.view;
+    set_radial(radial, in);
     T* out = allocate_output<T>(ctx, 0, {in.nlm(), in.natoms, in.nchannels});
-    parallel_for(in.natoms, kGrainAtoms, [&](int64_t begin, int64_t end) {
-      std::vector<T> sum(static_cast<size_t>(in.nlm()) * in.nchannels);
-      const int32_t* next = std::lower_bound(in.center, in.center + in.npairs, static_cast<int32_t>(begin));
-      for (int64_t i = begin; i < end; ++i) {
-        const int32_t* first = next;
-        while (next != in.center + in.npairs && *next == i) ++next;
-        kernels_of<T>().gather(in, first - in.center, next - in.center, sum.data());
-        for (int lm = 0; lm < in.nlm(); ++lm)
-          std::copy_n(sum.data() + int64_t{lm} * in.nchannels, in.nchannels, out + (lm * in.natoms + i) * in.nchannels);
-      }
+    for_atoms(in, out, [&](int64_t first, int64_t last, std::vector<T>&, T* sum) {
+      kernels_of<T>().gather(in, first, last, sum);
+    });
+  }
+
+ private:
+  int lmax_;
+  bool passed_;
+};
+
+template <typename T> class GatherBetween {
+ public:
+  explicit GatherBetween(TF_OpKernelConstruction* ctx)
+      : lmax_(int_attr(ctx, "lmax", 0, kMaxL)), passed_(bool_attr(ctx, "passed")) {}
+  void compute(TF_OpKernelContext* ctx) {
+    const MessageInputs<T> inputs(ctx, lmax_, passed_, 0);
+    const Input place(ctx, 2, "place"), nodes(ctx, 6, "nodes");
+    const MessagesView<T>& in = inputs.view;
+    place.shaped({in.npairs});
+    nodes.shaped({-1, in.width()});
+    const Stencils<T> stencils(place, nodes.dim(0, 0, kMaxNodes), in.width());
+    T* out = allocate_output<T>(ctx, 0, {in.nlm(), in.natoms, in.nchannels});
+    for_atoms(in, out, [&](int64_t first, int64_t last, std::vector<T>& scratch, T* sum) {
+      scratch.resize((last - first) * in.width());
+      kernels_of<T>().interpolate(stencils.view.from(first), nodes.data<T>(), 0, last - first, scratch.data());
+      kernels_of<T>().gather(in.from(first, scratch.data()), 0, last - first, sum);
     });
   }
 
@@ -89,7 +127,9 @@ template <typename T> class GatherGrad {
   void compute(TF_OpKernelContext* ctx) {
     const Input grad(ctx, 0, "grad");
     const MessageInputs<T> inputs(ctx, lmax_, passed_, 1);
-    const MessagesView<T>& in = inputs.view;
+    const Input radial(ctx, 3, "radial");
+    MessagesView<T> in = inputs.view;
+    set_radial(radial, in);
     const T* g = grad.shaped({in.nlm(), in.natoms, in.nchannels}).template data<T>();
     const int64_t nsenders = in.passed ? in.natoms : 0;
     T* to_radial = allocate_output<T>(ctx, 0, {in.npairs, in.width()});
@@ -122,6 +162,11 @@ const bool registered = [] {
                {"center: int32", "atom: int32", "radial: T", "rows: T", "sent: T", "tensors: T"},
                {"gathered: T"}});
   register_float_kernels<Gather>("DdGather");
+  register_op({"DdGatherBetween",
+               {"T: {float, double}", "lmax: int >= 0", "passed: bool"},
+               {"center: int32", "atom: int32", "place: T", "rows: T", "sent: T", "tensors: T", "nodes: T"},
+               {"gathered: T"}});
+  register_float_kernels<GatherBetween>("DdGatherBetween");
   register_op({"DdGatherGrad",
                {"T: {float, double}", "lmax: int >= 0", "passed: bool"},
                {"grad: T", "center: int32", "atom: int32", "radial: T", "rows: T", "sent: T", "tensors: T"},

@@ -1,7 +1,7 @@
 // Functions of a distance from a table: piecewise polynomials of degree five.
 //
 // table[interval, k, :] are the coefficients of v^k, v = x - interval * step, for all functions.
-// Distances beyond the table take the value at its end.
+// Distances beyond the table take the value at its end. Models compressed by version 0.1.0 ask for it.
 #include "kernel.h"
 #include "kernels.h"
 #include "threads.h"

@@ -163,7 +163,7 @@ class _Pass(tf.Module):
 
 def _bounded(x, limit: float):
     """Between -limit and limit, near 0 as it is."""
-    return x / tf.sqrt(1 + (x / limit) ** 2)
+    return x * tf.math.rsqrt(1 + tf.square(x / limit))
 
 
 def _invariants(features, lmax: int):

@@ -34,7 +34,7 @@ def add_parser(subparsers) -> None:
         "--step",
         type=positive_float,
         metavar="Å",
-        help="width of the tables' intervals (as narrow as their error asks for)",
+        help="distance of the tables' nodes (as small as their error asks for)",
     )
     add_json(parser)
     parser.set_defaults(run=run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from math import factorial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,9 @@ from deepdensity_tf.utils.graph_names import COMPRESSION, DISTANCE, EMBEDDING, K
 from deepdensity_tf.utils.shipped import model_path
 from deepdensity_tf.utils.tf_graph import Graph
 
-_TERMS = 6  # of a quintic
+_BESIDE = 2  # nodes of a polynomial of degree five before the interval in which it is used
+_HALF_WAY = np.array([3, -25, 150, 150, -25, 3]) / 256  # its six nodes' weights there
+_RADIAL = 2  # place of the radial weights among the inputs of op/messages.cc
 _WIDEST, _FINEST = 1 / 16, 1 / 1024  # Å; powers of two are exact in any precision
 
 
@@ -31,9 +32,9 @@ class Compression:
     Parameters
     ----------
     step : float
-        Width of the tables' intervals, Å.
+        Between the tables' nodes, Å.
     table_error : float
-        Largest error of a tabulated net half-way between knots, relative to its largest value.
+        Largest error of a tabulated net half-way between nodes, relative to its largest value.
     fused : bool
         The points are evaluated by one native op; only with fitting type expansion.
     """
@@ -127,21 +128,18 @@ class _Net:
         feeds = [(self._distance, distance.astype(self.dtype))]
         return self._session.run([self._values], feeds)[0].astype(np.float64)
 
-    def table(self, step: float) -> np.ndarray:
-        """Coefficients (nintervals, 6, nout) of the interpolating quintic spline."""
-        from scipy.interpolate import make_interp_spline
-
-        knots = step * np.arange(max(_TERMS, int(np.ceil(self.rcut / step))) + 1)
-        spline = make_interp_spline(knots, self.values(knots), k=_TERMS - 1)
-        terms = [spline(knots[:-1], nu=k) / factorial(k) for k in range(_TERMS)]
-        return np.stack(terms, 1)
+    def nodes(self, step: float) -> np.ndarray:
+        """Values (n, nout) at multiples of the step, from `_BESIDE` before 0 to that far beyond the
+        cut-off."""
+        last = int(np.ceil(self.rcut / step)) + _BESIDE
+        return self.values(step * np.arange(-_BESIDE, last + 1))
 
     def error(self, step: float) -> float:
-        """Largest error of the table half-way between knots, relative to the largest value."""
-        coef = self.table(step)
-        middles = step * (np.arange(len(coef)) + 0.5)
-        exact = self.values(middles)
-        found = np.einsum("iko,k->io", coef, (0.5 * step) ** np.arange(_TERMS))
+        """Largest error half-way between nodes, relative to the largest value."""
+        nodes = self.nodes(step)
+        count = len(nodes) - 2 * _BESIDE - 1
+        exact = self.values(step * (np.arange(count) + 0.5))
+        found = sum(w * nodes[k : k + count] for k, w in enumerate(_HALF_WAY))
         return float(np.abs(found - exact).max() / np.abs(exact).max())
 
 
@@ -161,13 +159,32 @@ def _choose_step(nets: list[_Net], step: float | None, tolerance: float) -> tupl
 
 
 def _put_table(graph_def: tf.compat.v1.GraphDef, net: _Net, step: float) -> None:
-    """Make the net's output the look-up of a table; what it needed no more is cut off later."""
-    table = {f"{net.scope}/table": net.table(step).astype(net.dtype), f"{net.scope}/step": step}
-    graph_def.node.extend(constants(table))
+    """Make the net's output the look-up in a table; what it needed no more is cut off later."""
+    names = {
+        name: f"{net.scope}/{name}" for name in ("nodes", "per_step", "first", "steps", "place")
+    }
+    values = {"nodes": net.nodes(step), "per_step": 1 / step, "first": _BESIDE}
+    graph_def.node.extend(
+        constants({names[k]: np.asarray(v, net.dtype) for k, v in values.items()})
+    )
     (node,) = [node for node in graph_def.node if node.name == f"{net.scope}/{VALUES}"]
-    node.op = "DdTable"
-    inputs = (DISTANCE, "table", "step")
-    node.input[:] = [f"{net.scope}/{name}" for name in inputs]
+    for op, name, inputs in (
+        ("Mul", "steps", (f"{net.scope}/{DISTANCE}", names["per_step"])),
+        ("AddV2", "place", (names["steps"], names["first"])),
+    ):
+        added = graph_def.node.add(op=op, name=names[name], input=inputs)
+        added.attr["T"].CopyFrom(node.attr["T"])
+    node.op = "DdInterpolate"
+    node.input[:] = [names["place"], names["nodes"]]
+    for gather in (other for other in graph_def.node if _gathers(other, node.name)):
+        gather.op = "DdGatherBetween"
+        gather.input[_RADIAL] = names["place"]
+        gather.input.append(names["nodes"])
+
+
+def _gathers(node: tf.compat.v1.NodeDef, values: str) -> bool:
+    """Whether a node sums messages whose radial weights are these values."""
+    return node.op == "DdGather" and node.input[_RADIAL] == values
 
 
 def _pruned(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:

@@ -302,6 +302,13 @@ class Calls {
                                  reals(type, {nlm, natoms, channels})};
     const Attributes attributes = {{"lmax", lmax}, {"passed", passed}, {"T", type}};
     if (below(2)) return ask("DdGather", inputs, attributes);
+    if (below(2)) {
+      inputs[2] = reals(type, {npairs});
+      for (int64_t p = 0; p < inputs[2].size(); ++p)  // most of them among the nodes
+        if (type == TF_FLOAT) inputs[2].data<float>()[p] += 5; else inputs[2].data<double>()[p] += 5;
+      inputs.push_back(reals(type, {below(20), width}));
+      return ask("DdGatherBetween", inputs, attributes);
+    }
     inputs.insert(inputs.begin(), reals(type, {nlm, natoms, channels}));
     return ask("DdGatherGrad", inputs, attributes);
   }
