@@ -176,7 +176,13 @@ int quota_of_cgroup(const char* membership, const char* root) {
 }
 
 void run_tasks(int64_t ntasks, void (*run)(void* data, int64_t k), void* data) {
-  const int helpers = static_cast<int>(std::min<int64_t>(num_threads(), ntasks)) - 1;
+  // Operations that run at once share the cores: each has the help of those that no other one has.
+  static std::atomic<int> callers{0};
+  struct Calling {
+    const int others = callers.fetch_add(1);
+    ~Calling() { callers.fetch_sub(1); }
+  } const calling;
+  const int helpers = static_cast<int>(std::min<int64_t>(num_threads() - calling.others, ntasks)) - 1;
   if (helpers < 1) {
     for (int64_t k = 0; k < ntasks; ++k) run(data, k);
     return;
