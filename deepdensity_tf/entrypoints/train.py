@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MODELS = 4  # more gain little: docs/performance.md
+_EARLY = 0.8  # of a run: before it, a least validation error says that the run was too long
 _AUTO_MODELS = ("numb_models", "auto")  # on a restart: as many as there were
 
 
@@ -190,6 +192,25 @@ def _train(config: dict, args: argparse.Namespace, pretrained: Pretrained | None
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(f"{own_message(error)}; lower batch_size or numb_points") from None
     log.info("done: step %d, checkpoints in %s", state.step, Path(config["training"]["save_ckpt"]))
+    _tell_of_early_best(state, config["training"])
+
+
+def _tell_of_early_best(state: TrainingState, run: dict) -> None:
+    """Say so where a whole run had its least validation error long before its end."""
+    elapsed, best = float(state.elapsed.numpy()), int(state.best.step.numpy())
+    whole = state.step >= run["numb_steps"] or elapsed >= (run["max_time"] or math.inf)
+    if not whole or not state.best.known or best > _EARLY * state.step:
+        return
+    by_time = run["max_time"] and state.step < run["numb_steps"]
+    shorter = f"max_time: {elapsed * best / state.step:.0f}" if by_time else f"numb_steps: {best}"
+    log.info(
+        "the validation error was least at step %d of %d and no less since (dd-tf freeze takes "
+        "those weights): a run that ends there (%s) has small learning rates by then and may do "
+        "better",
+        best,
+        state.step,
+        shorter,
+    )
 
 
 def _begun(

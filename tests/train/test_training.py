@@ -174,3 +174,32 @@ def test_atoms_on_periodic_images_of_each_other(workdir):
     code, _, err = finish(run_train("input.json"))
     assert code == 2 and "Traceback" not in err
     assert "frame 0" in err and "0 Å apart" in err
+
+
+@pytest.mark.parametrize(
+    ("best", "steps", "elapsed", "said"),
+    [
+        (40, 100, 7.0, "numb_steps: 40"),
+        (40, 60, 10.5, "max_time: 7"),  # time ended it
+        (90, 100, 7.0, None),  # close to the end
+        (40, 60, 7.0, None),  # interrupted
+        (None, 100, 7.0, None),  # not validated
+    ],
+)
+def test_a_run_that_was_too_long_is_told_of(small_input, caplog, best, steps, elapsed, said):
+    from deepdensity_tf.entrypoints.train import _tell_of_early_best
+    from deepdensity_tf.schema import complete_input
+    from deepdensity_tf.train.checkpoint import TrainingState
+
+    small_input["training"] |= {"numb_steps": 100, "max_time": 10.0}
+    config = complete_input(small_input)
+    state = TrainingState(config)
+    state.optimizer.step.assign(steps)
+    state.elapsed.assign(elapsed)
+    if best:
+        state.best.consider(1.0, state.average, best)
+    with caplog.at_level("INFO"):
+        _tell_of_early_best(state, config["training"])
+    lines = [record.message for record in caplog.records if "least" in record.message]
+    assert len(lines) == (1 if said else 0)
+    assert not said or said in lines[0] and f"step {best} of {steps}" in lines[0]
