@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Container
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.foreign_graph import graph_fault, read_model_file
-from deepdensity_tf.utils.op_library import load_op_library
+from deepdensity_tf.utils.op_library import load_op_library, native
 from deepdensity_tf.utils.tf_graph import Graph, Session, Tensor
 from deepdensity_tf.utils.tf_library import RESOURCE_EXHAUSTED, TensorFlowError
 
@@ -19,6 +20,8 @@ _MAX_ELEMENTS = 2**31  # of one tensor
 # ConfigProto{graph_options{rewrite_options{...}}}, as in C++, so that both have the same numbers.
 _REWRITTEN_ONCE = b"R\x04R\x02`\x01"  # meta_optimizer_iterations: ONE
 _AS_IT_IS = b"R\x05R\x03\x98\x01\x01"  # disable_meta_optimizer: true
+_INTRA_OP_THREADS = b"\x10"  # intra_op_parallelism_threads; the number follows
+_MEMBERS = 4  # of an ensemble, mostly
 
 
 class GraphSession:
@@ -160,8 +163,17 @@ def start_session(graph: Graph, operations: Container[str]) -> Session:
     A net for each pair of a point and an atom (`o_neighbors`) gains a sixth; the second round of
     rewriting finds nothing in these graphs and takes as long as the first, for each tensor that is
     asked for. Other models gain nothing.
+
+    Members of an ensemble (`o_deviation`) are worked on at once: an operation that takes all cores
+    waits for those of others. Each gets a share.
     """
-    return Session(graph, _REWRITTEN_ONCE if "o_neighbors" in operations else _AS_IT_IS)
+    config = _REWRITTEN_ONCE if "o_neighbors" in operations else _AS_IT_IS
+    if "o_deviation" not in operations:
+        return Session(graph, config)
+    # Else the first session of the process would settle the threads of all TensorFlow in it.
+    os.environ.setdefault("TF_OVERRIDE_GLOBAL_THREADPOOL", "1")
+    share = max(1, native().deepdensity_num_threads() // _MEMBERS)
+    return Session(graph, config + _INTRA_OP_THREADS + bytes([min(share, 127)]))
 
 
 def checked_graph(path: Path) -> bytes:

@@ -58,6 +58,26 @@ std::set<std::string> load_op_library() {
   return names;
 }
 
+// Threads of the loaded op library (op/threads.h).
+int num_threads() {
+  void* handle = dlopen((library_folder() + "libdeepdensity_op.so").c_str(), RTLD_NOW | RTLD_NOLOAD);
+  const auto ask = handle ? reinterpret_cast<int (*)()>(dlsym(handle, "deepdensity_num_threads")) : nullptr;
+  return ask ? ask() : 1;
+}
+
+// A serialized ConfigProto, chosen as in deepdensity_tf/infer/session.py.
+std::string config_of(bool pair_net, bool ensemble) {
+  std::string config = pair_net ? std::string("R\x04R\x02`\x01")          // meta_optimizer_iterations: ONE
+                                : std::string("R\x05R\x03\x98\x01\x01");  // disable_meta_optimizer: true
+  if (!ensemble) return config;
+  // Else the first session of the process would settle the threads of all TensorFlow in it.
+  setenv("TF_OVERRIDE_GLOBAL_THREADPOOL", "1", 0);
+  constexpr int kMembers = 4;  // of an ensemble, mostly: each operation gets a share of the cores
+  config += '\x10';  // intra_op_parallelism_threads
+  config += static_cast<char>(std::clamp(num_threads() / kMembers, 1, 127));
+  return config;
+}
+
 // Pipes and devices may have no end, and opening a pipe waits for who writes it.
 std::string read_file(const std::string& path) {
   const auto fail = [&](const std::string& reason) -> BadModel {
@@ -146,11 +166,8 @@ Session::Session(const std::string& path) : path_(path), graph_(TF_NewGraph()) {
     throw BadModel(path + ": not a usable graph (" + first_line(TF_Message(status.get())) + ")");
   const std::unique_ptr<TF_SessionOptions, decltype(&TF_DeleteSessionOptions)> session_options(
       TF_NewSessionOptions(), &TF_DeleteSessionOptions);
-  // ConfigProto{graph_options{rewrite_options{...}}}, chosen as in Python.
-  const bool has_pair_net = has("o_neighbors");
-  const char* const config = has_pair_net ? "R\x04R\x02`\x01"           // meta_optimizer_iterations: ONE
-                                          : "R\x05R\x03\x98\x01\x01";  // disable_meta_optimizer: true
-  TF_SetConfig(session_options.get(), config, has_pair_net ? 6 : 7, status.get());
+  const std::string config = config_of(has("o_neighbors"), has("o_deviation"));
+  TF_SetConfig(session_options.get(), config.data(), config.size(), status.get());
   check(status);
   check_shapes();
   session_.reset(TF_NewSession(graph_.get(), session_options.get(), status.get()));
