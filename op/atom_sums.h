@@ -8,30 +8,13 @@
 namespace dd {
 namespace {
 
-// body(number of m) of an l, as a type of its own: sums are arrays whose size the compiler knows.
-template <typename Body> DD_INLINE void with_orders(int l, Body body) {
-  static_assert(kMaxL == 8, "a case for each l");
-  switch (l) {
-    case 0: return body(Constant<1>{});
-    case 1: return body(Constant<3>{});
-    case 2: return body(Constant<5>{});
-    case 3: return body(Constant<7>{});
-    case 4: return body(Constant<9>{});
-    case 5: return body(Constant<11>{});
-    case 6: return body(Constant<13>{});
-    case 7: return body(Constant<15>{});
-    case 8: return body(Constant<17>{});
-  }
-}
-
-// body(orders, l, first column, columns) for each l and its columns.
+// body(l, first column, columns) for each l and its columns. l is a type: sums over m are arrays whose size the compiler
+// knows.
 template <typename T, typename Body> DD_INLINE void for_orders(const MessagesView<T>& in, Body body) {
-  for (int l = 0; l < in.nl; ++l)
-    with_orders(l, [&](auto orders) __attribute__((always_inline)) {
-      for_columns<T, 1>(in.nchannels, [&](int64_t k, auto width) __attribute__((always_inline)) {
-        body(orders, l, k, width);
-      });
-    });
+  for_range(Constant<0>{}, Constant<kMaxL>{}, [&](auto l) __attribute__((always_inline)) {
+    if (l >= in.nl) return;
+    for_columns<T, 1>(in.nchannels, [&](int64_t k, auto width) __attribute__((always_inline)) { body(l, k, width); });
+  });
 }
 
 // What belongs to one pair, one l and the columns from `k` on; `passed` and `tensors` where atoms pass tensors.
@@ -45,8 +28,8 @@ template <typename T> struct Message {
 
 template <typename T> void gather(const MessagesView<T>& in, int64_t begin, int64_t end, T* __restrict sum) {
   const int64_t stride = in.natoms * in.nchannels;
-  for_orders(in, [&](auto orders, int l, int64_t k, auto width) __attribute__((always_inline)) {
-    constexpr int kOrders = decltype(orders)::value;
+  for_orders(in, [&](auto l, int64_t k, auto width) __attribute__((always_inline)) {
+    constexpr int kOrders = 2 * decltype(l)::value + 1;
     typedef Columns<T, decltype(width)::value> Block;
     Block total[kOrders] = {}, weight, factor;
     for (int64_t p = begin; p < end; ++p) {
@@ -67,8 +50,8 @@ DD_INLINE void pull_pair(const MessagesView<T>& in, const T* grad, int64_t p, T*
   const int64_t stride = in.natoms * in.nchannels;
   for (int lm = 0; lm < in.nlm(); ++lm) to_row[lm] = 0;
   T to_first = 0;
-  for_orders(in, [&](auto orders, int l, int64_t k, auto width) __attribute__((always_inline)) {
-    constexpr int kOrders = decltype(orders)::value;
+  for_orders(in, [&](auto l, int64_t k, auto width) __attribute__((always_inline)) {
+    constexpr int kOrders = 2 * decltype(l)::value + 1;
     typedef Columns<T, decltype(width)::value> Block;
     const Message<T> message(in, p, l, k);
     const T* g = grad + (l * l * in.natoms + in.center[p]) * in.nchannels + k;
@@ -105,8 +88,8 @@ template <typename T>
 void pull_atom(const MessagesView<T>& in, const T* grad, const int32_t* pairs, int64_t npairs, T* __restrict to_sent,
                T* __restrict to_tensors, int64_t stride) {
   const int64_t of_grad = in.natoms * in.nchannels;
-  for_orders(in, [&](auto orders, int l, int64_t k, auto width) __attribute__((always_inline)) {
-    constexpr int kOrders = decltype(orders)::value;
+  for_orders(in, [&](auto l, int64_t k, auto width) __attribute__((always_inline)) {
+    constexpr int kOrders = 2 * decltype(l)::value + 1;
     typedef Columns<T, decltype(width)::value> Block;
     Block tensors[kOrders] = {}, sent;
     T* to = to_tensors + l * l * stride + k;

@@ -57,9 +57,26 @@ template <typename T> class MessageInputs {
   Input center_, atom_, rows_, sent_, tensors_;
 };
 
-template <typename T> void set_radial(const Input& radial, MessagesView<T>& in) {
-  in.radial = radial.shaped({in.npairs, in.width()}).template data<T>();
-}
+// The same with radial weights of all pairs.
+template <typename T> class WeightedInputs : public MessageInputs<T> {
+ public:
+  WeightedInputs(TF_OpKernelContext* ctx, int lmax, bool passed, int first)
+      : MessageInputs<T>(ctx, lmax, passed, first), radial_(ctx, first + 2, "radial") {
+    MessagesView<T>& m = this->view;
+    m.radial = radial_.shaped({m.npairs, m.width()}).template data<T>();
+  }
+
+ private:
+  Input radial_;
+};
+
+// What all ops are made with.
+struct MessageOp {
+  explicit MessageOp(TF_OpKernelConstruction* ctx)
+      : lmax(int_attr(ctx, "lmax", 0, kMaxL)), passed(bool_attr(ctx, "passed")) {}
+  const int lmax;
+  const bool passed;
+};
 
 // Sums over the pairs of each atom: add(first pair, last, sum) makes them.
 template <typename T, typename Add> void for_atoms(const MessagesView<T>& in, T* out, Add add) {
@@ -76,32 +93,22 @@ template <typename T, typename Add> void for_atoms(const MessagesView<T>& in, T*
   });
 }
 
-template <typename T> class Gather {
- public:
-  explicit Gather(TF_OpKernelConstruction* ctx)
-      : lmax_(int_attr(ctx, "lmax", 0, kMaxL)), passed_(bool_attr(ctx, "passed")) {}
+template <typename T> struct Gather : MessageOp {
+  using MessageOp::MessageOp;
   void compute(TF_OpKernelContext* ctx) {
-    const MessageInputs<T> inputs(ctx, lmax_, passed_, 0);
-    const Input radial(ctx, 2, "radial");
-    MessagesView<T> in = inputs.view;
-    set_radial(radial, in);
+    const WeightedInputs<T> inputs(ctx, lmax, passed, 0);
+    const MessagesView<T>& in = inputs.view;
     T* out = allocate_output<T>(ctx, 0, {in.nlm(), in.natoms, in.nchannels});
     for_atoms(in, out, [&](int64_t first, int64_t last, std::vector<T>&, T* sum) {
       kernels_of<T>().gather(in, first, last, sum);
     });
   }
-
- private:
-  int lmax_;
-  bool passed_;
 };
 
-template <typename T> class GatherBetween {
- public:
-  explicit GatherBetween(TF_OpKernelConstruction* ctx)
-      : lmax_(int_attr(ctx, "lmax", 0, kMaxL)), passed_(bool_attr(ctx, "passed")) {}
+template <typename T> struct GatherBetween : MessageOp {
+  using MessageOp::MessageOp;
   void compute(TF_OpKernelContext* ctx) {
-    const MessageInputs<T> inputs(ctx, lmax_, passed_, 0);
+    const MessageInputs<T> inputs(ctx, lmax, passed, 0);
     const Input place(ctx, 2, "place"), nodes(ctx, 6, "nodes");
     const MessagesView<T>& in = inputs.view;
     place.shaped({in.npairs});
@@ -114,22 +121,14 @@ template <typename T> class GatherBetween {
       kernels_of<T>().gather(in.from(first, scratch.data()), 0, last - first, sum);
     });
   }
-
- private:
-  int lmax_;
-  bool passed_;
 };
 
-template <typename T> class GatherGrad {
- public:
-  explicit GatherGrad(TF_OpKernelConstruction* ctx)
-      : lmax_(int_attr(ctx, "lmax", 0, kMaxL)), passed_(bool_attr(ctx, "passed")) {}
+template <typename T> struct GatherGrad : MessageOp {
+  using MessageOp::MessageOp;
   void compute(TF_OpKernelContext* ctx) {
     const Input grad(ctx, 0, "grad");
-    const MessageInputs<T> inputs(ctx, lmax_, passed_, 1);
-    const Input radial(ctx, 3, "radial");
-    MessagesView<T> in = inputs.view;
-    set_radial(radial, in);
+    const WeightedInputs<T> inputs(ctx, lmax, passed, 1);
+    const MessagesView<T>& in = inputs.view;
     const T* g = grad.shaped({in.nlm(), in.natoms, in.nchannels}).template data<T>();
     const int64_t nsenders = in.passed ? in.natoms : 0;
     T* to_radial = allocate_output<T>(ctx, 0, {in.npairs, in.width()});
@@ -150,10 +149,6 @@ template <typename T> class GatherGrad {
                                   in.passed ? to_tensors + j * in.nchannels : nullptr, nsenders * in.nchannels);
     });
   }
-
- private:
-  int lmax_;
-  bool passed_;
 };
 
 const bool registered = [] {

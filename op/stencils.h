@@ -25,8 +25,8 @@ template <typename T> class Stencils {
     for (int64_t i = 0; i < n; ++i) {
       const double place = x.data<T>()[i];
       // What rounding puts beyond the last node is no fault.
-      require(place >= -0.5 && place <= static_cast<double>(nnodes) - 0.5, "x[", i, "] is ", place, ", expected 0 to ",
-              nnodes - 1);
+      require(place >= -0.5 && place <= static_cast<double>(nnodes) - 0.5, x.name(), "[", i, "] is ", place,
+              ", expected 0 to ", nnodes - 1);
       const int64_t before = static_cast<int64_t>(std::floor(place)) - (kStencil / 2 - 1);
       const int64_t first = std::clamp<int64_t>(before, 0, nnodes - kStencil);
       first_[i] = static_cast<int32_t>(first);

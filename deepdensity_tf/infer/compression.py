@@ -16,11 +16,11 @@ from deepdensity_tf.model.frozen import constants
 from deepdensity_tf.utils.errors import InputError
 from deepdensity_tf.utils.files import atomic_path
 from deepdensity_tf.utils.graph_names import COMPRESSION, DISTANCE, EMBEDDING, KEPT, VALUES
+from deepdensity_tf.utils.ops import interpolate
 from deepdensity_tf.utils.shipped import model_path
 from deepdensity_tf.utils.tf_graph import Graph
 
 _BESIDE = 2  # nodes of a polynomial of degree five before the interval in which it is used
-_HALF_WAY = np.array([3, -25, 150, 150, -25, 3]) / 256  # its six nodes' weights there
 _RADIAL = 2  # place of the radial weights among the inputs of op/messages.cc
 _WIDEST, _FINEST = 1 / 16, 1 / 1024  # Å; powers of two are exact in any precision
 
@@ -137,9 +137,9 @@ class _Net:
     def error(self, step: float) -> float:
         """Largest error half-way between nodes, relative to the largest value."""
         nodes = self.nodes(step)
-        count = len(nodes) - 2 * _BESIDE - 1
-        exact = self.values(step * (np.arange(count) + 0.5))
-        found = sum(w * nodes[k : k + count] for k, w in enumerate(_HALF_WAY))
+        middles = np.arange(len(nodes) - 2 * _BESIDE - 1) + 0.5
+        exact = self.values(step * middles)
+        found = interpolate(middles + _BESIDE, nodes).numpy()
         return float(np.abs(found - exact).max() / np.abs(exact).max())
 
 
@@ -160,26 +160,27 @@ def _choose_step(nets: list[_Net], step: float | None, tolerance: float) -> tupl
 
 def _put_table(graph_def: tf.compat.v1.GraphDef, net: _Net, step: float) -> None:
     """Make the net's output the look-up in a table; what it needed no more is cut off later."""
-    names = {
-        name: f"{net.scope}/{name}" for name in ("nodes", "per_step", "first", "steps", "place")
-    }
+
+    def named(name: str) -> str:
+        return f"{net.scope}/{name}"
+
     values = {"nodes": net.nodes(step), "per_step": 1 / step, "first": _BESIDE}
     graph_def.node.extend(
-        constants({names[k]: np.asarray(v, net.dtype) for k, v in values.items()})
+        constants({named(key): np.asarray(value, net.dtype) for key, value in values.items()})
     )
-    (node,) = [node for node in graph_def.node if node.name == f"{net.scope}/{VALUES}"]
-    for op, name, inputs in (
-        ("Mul", "steps", (f"{net.scope}/{DISTANCE}", names["per_step"])),
-        ("AddV2", "place", (names["steps"], names["first"])),
+    (node,) = [node for node in graph_def.node if node.name == named(VALUES)]
+    for op, name, *inputs in (
+        ("Mul", "steps", DISTANCE, "per_step"),
+        ("AddV2", "place", "steps", "first"),
     ):
-        added = graph_def.node.add(op=op, name=names[name], input=inputs)
+        added = graph_def.node.add(op=op, name=named(name), input=map(named, inputs))
         added.attr["T"].CopyFrom(node.attr["T"])
     node.op = "DdInterpolate"
-    node.input[:] = [names["place"], names["nodes"]]
+    node.input[:] = [named("place"), named("nodes")]
     for gather in (other for other in graph_def.node if _gathers(other, node.name)):
         gather.op = "DdGatherBetween"
-        gather.input[_RADIAL] = names["place"]
-        gather.input.append(names["nodes"])
+        gather.input[_RADIAL] = named("place")
+        gather.input.append(named("nodes"))
 
 
 def _gathers(node: tf.compat.v1.NodeDef, values: str) -> bool:

@@ -39,9 +39,18 @@ std::string library_folder() {
   return path.substr(0, path.rfind('/') + 1);
 }
 
+std::string op_library() { return library_folder() + "libdeepdensity_op.so"; }
+
+// What a function of the loaded op library says (op/library.cc), `otherwise` without it.
+int ask_op_library(const char* function, int otherwise) {
+  void* handle = dlopen(op_library().c_str(), RTLD_NOW | RTLD_NOLOAD);
+  const auto ask = handle ? reinterpret_cast<int (*)()>(dlsym(handle, function)) : nullptr;
+  return ask ? ask() : otherwise;
+}
+
 // Loads it; the names of its operations.
 std::set<std::string> load_op_library() {
-  const std::string path = library_folder() + "libdeepdensity_op.so";
+  const std::string path = op_library();
   const Status status = new_status();
   TF_Library* library = TF_LoadLibrary(path.c_str(), status.get());
   if (TF_GetCode(status.get()) != TF_OK)
@@ -50,19 +59,10 @@ std::set<std::string> load_op_library() {
   const TF_Buffer list = TF_GetOpList(library);
   const std::set<std::string> names = operation_names(static_cast<const char*>(list.data), list.length);
   TF_DeleteLibraryHandle(library);  // the ops stay
-  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
-  const auto second = handle ? reinterpret_cast<int (*)()>(dlsym(handle, "deepdensity_is_second_copy")) : nullptr;
-  if (second && second())
+  if (ask_op_library("deepdensity_is_second_copy", 0))
     throw std::runtime_error(path + ": another copy of the op library is in this process, expected one; use a "
                              "single installation of deepdensity_tf");
   return names;
-}
-
-// Threads of the loaded op library (op/threads.h).
-int num_threads() {
-  void* handle = dlopen((library_folder() + "libdeepdensity_op.so").c_str(), RTLD_NOW | RTLD_NOLOAD);
-  const auto ask = handle ? reinterpret_cast<int (*)()>(dlsym(handle, "deepdensity_num_threads")) : nullptr;
-  return ask ? ask() : 1;
 }
 
 // A serialized ConfigProto, chosen as in deepdensity_tf/infer/session.py.
@@ -74,7 +74,7 @@ std::string config_of(bool pair_net, bool ensemble) {
   setenv("TF_OVERRIDE_GLOBAL_THREADPOOL", "1", 0);
   constexpr int kMembers = 4;  // of an ensemble, mostly: each operation gets a share of the cores
   config += '\x10';  // intra_op_parallelism_threads
-  config += static_cast<char>(std::clamp(num_threads() / kMembers, 1, 127));
+  config += static_cast<char>(std::clamp(ask_op_library("deepdensity_num_threads", 1) / kMembers, 1, 127));
   return config;
 }
 
