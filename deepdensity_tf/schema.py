@@ -514,13 +514,27 @@ def _training() -> Argument:
     )
 
 
+# What models are that are older than these keys of a descriptor, whose defaults say what newer are.
+_BEFORE = {"equivariant": {"bounded": False, "crossed": False}}
+
+
 def complete_model_of_before(model: dict) -> None:
     """Give keys that a model's section lacks, as it is older than they are, the values that say
-    what that model is; the defaults are what newer ones are. Changes `model`.
+    what that model is. Changes `model`.
     """
     descriptor = model["descriptor"]
-    if descriptor["type"] == "equivariant":
-        descriptor.setdefault("bounded", False)
+    for key, value in _BEFORE.get(descriptor["type"], {}).items():
+        descriptor.setdefault(key, value)
+
+
+def stay_of_before(model: dict, before: dict) -> None:
+    """Make an input's section of a model say what is in it as `before`, the completed section of
+    that model, where it leaves it out and the default is what newer models are. Changes `model`.
+    """
+    descriptor = before["descriptor"]
+    for key, value in _BEFORE.get(descriptor["type"], {}).items():
+        if descriptor[key] == value:
+            model.setdefault("descriptor", {}).setdefault(key, value)
 
 
 def _with_sections(data: dict) -> dict:

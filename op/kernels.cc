@@ -146,6 +146,7 @@ template <class Work> void sum_over_images(const BlockView<double>& block, Group
 #include "grouped.h"
 #include "interpolate.h"
 #include "newton_schulz.h"
+#include "pair_products.h"
 #include "pair_sums.h"
 
 namespace dd {
@@ -172,8 +173,8 @@ template <typename T> void table(const TableView<T>& table, const T* x, int64_t 
 template <typename T> constexpr KernelsOf<T> all_of() {
   return {&sum_over_images<Values>, &sum_over_images<Gradients>, &sum_pairs<T>,      &coef_gradient<T>,
           &table<T>,                &gather<T>,                   &pull_pairs<T>,     &pull_atom<T>,
-          &grouped<T>,              &grouped_grad_weight<T>,      &couple<T>,         &interpolate<T>,
-          &pull_nodes<T>,           &newton_schulz<T>};
+          &grouped<T>,              &grouped_grad_weight<T>,      &couple<T>,         &sum_products<T>,
+          &pull_functions<T>,       &interpolate<T>,              &pull_nodes<T>,     &newton_schulz<T>};
 }
 
 }  // namespace

@@ -113,6 +113,17 @@ template <typename T> struct CouplingView {
   const int32_t* term;  // (nterms, 3), by the first: the row made, and those of left and right
 };
 
+// Pairs of atoms, rows that the second sends, and the rows of a function of each pair that they are multiplied by
+// (pair_products.cc).
+template <typename T> struct PairProductsView {
+  int64_t npairs, natoms, nterms;
+  int nl, nchannels;
+  const int32_t *center, *atom, *term;
+  const T *radial, *rows, *tensors, *value;
+
+  int nlm() const { return nl * nl; }
+};
+
 // Places between rows: the first of the six rows about each, and their weights (interpolate.cc).
 constexpr int kStencil = 6;
 template <typename T> struct StencilsView {
@@ -160,6 +171,12 @@ template <typename T> struct KernelsOf {
   void (*grouped_grad_weight)(const GroupedView<T>&, const T* grad, int64_t begin, int64_t end, T* out);
   // The columns [begin, end) of all rows.
   void (*couple)(const CouplingView<T>&, int64_t begin, int64_t end, T* out);
+  // Sums (nlm, nchannels) of the pairs listed, of the products with the rows `values` (nlm, natoms, nchannels) of atom
+  // of[pair]; those for each lm are `stride` apart.
+  void (*sum_products)(const PairProductsView<T>&, const T* values, const int32_t* of, const int32_t* pairs,
+                       int64_t npairs, T* sum, int64_t stride);
+  // Gradients of the weights and rows of the pairs [begin, end), from that of the sums (nlm, natoms, nchannels).
+  void (*pull_functions)(const PairProductsView<T>&, const T* grad, int64_t begin, int64_t end, T* radial, T* rows);
   // Rows (n, width) at the places [begin, end); and, added to that of the nodes, the gradient of the columns
   // [begin, end), from places in the order of their first nodes.
   void (*interpolate)(const StencilsView<T>&, const T* nodes, int64_t begin, int64_t end, T* out);

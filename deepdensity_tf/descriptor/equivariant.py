@@ -32,6 +32,9 @@ from deepdensity_tf.utils.scale import ScaleScalars, ScaleTensors
 BOUND = 2.0
 BOUND_OF_BEFORE = 4.0  # where invariants and gates have none
 
+# Of what neighbours know, times the direction to them; the cost grows fast with it.
+_CROSSED_LMAX = 2
+
 
 @DESCRIPTORS.register("equivariant")
 class Equivariant(tf.Module):
@@ -91,6 +94,14 @@ class Equivariant(tf.Module):
                 doc="Invariants and gates stay within bounds in whatever surroundings; false: "
                 "as in models of before.",
             ),
+            Argument(
+                "crossed",
+                bool,
+                optional=True,
+                default=True,
+                doc="From the second pass on, products of what an atom knows itself and of what "
+                "neighbours know with the directions to them; false: as in models of before.",
+            ),
         ]
 
     def __init__(self, config: dict, tebd_dim: int, init: Initializer):
@@ -124,6 +135,11 @@ class _Pass(tf.Module):
         self._scale_gather = ScaleTensors(init, lmax, limit)
         self._left = LinearPerL(init, lmax, nchannels, nchannels)
         self._right = LinearPerL(init, lmax, nchannels, nchannels)
+        self._crossed = None
+        if config["crossed"] and not first:
+            self._scale_own = ScaleTensors(init, lmax, limit)
+            self._own = LinearPerL(init, lmax, nchannels, nchannels)
+            self._crossed = _Crossed(config, init)
         self._product = SphereProduct(lmax, init.dtype)
         self._scale_product = ScaleTensors(init, lmax, limit)
         self._mix = LinearPerL(init, lmax, 2 * nchannels, nchannels)
@@ -152,13 +168,48 @@ class _Pass(tf.Module):
         known = [species.vector] + ([] if before is None else [before.scalars])
         sent = self._sender(tf.concat(known, -1))
         tensors = None if before is None else before.tensors
-        return self._scale_gather(gather_messages(pairs, radial, rows, sent, tensors, self._lmax))
+        gathered = gather_messages(pairs, radial, rows, sent, tensors, self._lmax)
+        gathered = self._scale_gather(gathered)
+        if self._crossed is None:
+            return gathered
+        own = self._own(self._scale_own(tensors))
+        return gathered + own + self._crossed(pairs, environment, tensors)
 
     def _gate(self, scalars):
         gates = tf.reshape(self._gates(tf.nn.silu(scalars)), [-1, self._lmax + 1, self._nchannels])
         if self._bounded:
             gates = _bounded(gates, 1.0)
         return 1 + per_lm(tf.transpose(gates, [1, 0, 2]), self._lmax)
+
+
+class _Crossed(tf.Module):
+    """What neighbours know, as functions on the sphere, times functions of the direction to them.
+
+    Along a bond and across it are different for what passes: a sum over neighbours of their
+    features alone has lost which of them lies where.
+    """
+
+    def __init__(self, config: dict, init: Initializer):
+        super().__init__()
+        lmax, nchannels = config["lmax"], config["nchannel"]
+        self._lmax = min(_CROSSED_LMAX, lmax)
+        self._beyond = (lmax + 1) ** 2 - (self._lmax + 1) ** 2
+        ncrossed = max(1, nchannels // 2)
+        self._embedding = RadialEmbedding(
+            init, config["rcut"], config["neuron"], (self._lmax + 1) * ncrossed
+        )
+        self._sent = LinearPerL(init, self._lmax, nchannels, ncrossed)
+        self._product = SphereProduct(self._lmax, init.dtype)
+        self._scale = ScaleTensors(init, self._lmax, BOUND)
+        self._mix = LinearPerL(init, self._lmax, ncrossed, nchannels)
+
+    def __call__(self, pairs: Pairs, environment, tensors):
+        """To be added to the features (nlm, natoms, nchannels) of the atoms."""
+        rows, distance = environment
+        nlm = (self._lmax + 1) ** 2
+        sent = self._sent(tensors[:nlm])
+        crossed = self._product.over_pairs(pairs, self._embedding(distance), rows[:, :nlm], sent)
+        return tf.pad(self._mix(self._scale(crossed)), [[0, self._beyond], [0, 0], [0, 0]])
 
 
 def _bounded(x, limit: float):

@@ -113,6 +113,7 @@ def _as_before(data: dict, args: argparse.Namespace) -> dict:
     So are the number of models and the weight decay, which fine-tuning may have made 0.
     A fine-tuned model may differ from the input: its own section counts.
     """
+    from deepdensity_tf.schema import stay_of_before
     from deepdensity_tf.train.checkpoint import read_checkpoint_input
 
     training = data.get("training")
@@ -123,20 +124,13 @@ def _as_before(data: dict, args: argparse.Namespace) -> dict:
     data = {key: before[key] for key in ("model", "learning_rate")} | data
     said = {key: value for key, value in training.items() if (key, value) != _AUTO_MODELS}
     data["training"] = kept | said
-    _keep_unbounded(data["model"], before["model"])
+    with contextlib.suppress(AttributeError):  # no sections: to be refused
+        stay_of_before(data["model"], before["model"])
     if args.finetune:
         data["model"] = before["model"]
         if type(data["learning_rate"]) is dict:
             data["learning_rate"] = {**before["learning_rate"], **data["learning_rate"]}
     return data
-
-
-def _keep_unbounded(model: dict, before: dict) -> None:
-    """Make the input of a model older than the key `bounded` say so, where it leaves it out."""
-    if before["descriptor"].get("bounded", True):
-        return
-    with contextlib.suppress(AttributeError):  # no sections: to be refused
-        model.setdefault("descriptor", {}).setdefault("bounded", False)
 
 
 def _number_of_models(config: dict, pretrained: Pretrained | None) -> int:

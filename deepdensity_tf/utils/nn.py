@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from deepdensity_tf.utils.ops import couple, grouped_matmul
+from deepdensity_tf.utils.ops import couple, gather_products, grouped_matmul
 from deepdensity_tf.utils.spherical import solid_couplings
 
 # Tables with a row for each type, by their names: no matrices that map one space to another.
@@ -175,6 +175,7 @@ class SphereProduct(tf.Module):
     def __init__(self, lmax: int, dtype: tf.DType):
         super().__init__()
         term, value = solid_couplings(lmax)
+        self._lmax = lmax
         self._term, self._value = tf.constant(term, tf.int32), tf.constant(value, dtype)
         squares = degeneracy(lmax)[_orders(lmax)]  # one over the mean squares of the harmonics
         self._squares = tf.constant(squares[:, None, None], dtype)
@@ -182,6 +183,22 @@ class SphereProduct(tf.Module):
     def __call__(self, a, b):
         """Product of features (nlm, n, m), channel by channel."""
         return self._squares * couple(a, b, self._term, self._value)
+
+    def over_pairs(self, pairs, radial, rows, tensors):
+        """Sums over each atom's neighbours of their features' products with the pair's function.
+
+        Parameters
+        ----------
+        pairs, radial, rows, tensors
+            As in `ops.gather_products`.
+
+        Returns
+        -------
+        tf.Tensor
+            (nlm, natoms, m).
+        """
+        terms = self._term, self._value
+        return self._squares * gather_products(pairs, radial, rows, tensors, self._lmax, *terms)
 
 
 class TypeEmbedding(tf.Module):

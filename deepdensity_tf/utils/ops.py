@@ -319,6 +319,45 @@ def gather_messages(pairs, radial, rows, sent, tensors, lmax):
     return tf.ensure_shape(gathered, [nlm, None, nchannels])
 
 
+def gather_products(pairs, radial, rows, tensors, lmax, term, value):
+    """Sums over the neighbours of each atom, of their functions times the pair's own
+    (op/pair_products.cc).
+
+    gathered[c, i, k] = sum_j sum_t value[t] tensors[a_t, j, k] radial[ij, l(b_t), k] rows[ij, b_t].
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of atoms (descriptor/base.py).
+    radial : tf.Tensor
+        (npairs, (lmax + 1) nchannels).
+    rows : tf.Tensor
+        (npairs, (lmax + 1)**2).
+    tensors : tf.Tensor
+        ((lmax + 1)**2, natoms, nchannels).
+    lmax : int
+        Highest angular momentum of all of them.
+    term, value : tf.Tensor
+        As in `couple`.
+
+    Returns
+    -------
+    tf.Tensor
+        ((lmax + 1)**2, natoms, nchannels).
+    """
+    gathered = library().dd_gather_products(
+        center=pairs.center,
+        atom=pairs.atom,
+        radial=radial,
+        rows=rows,
+        tensors=tensors,
+        term=term,
+        value=value,
+        lmax=lmax,
+    )
+    return tf.ensure_shape(gathered, tensors.shape)
+
+
 def grouped_matmul(x, weight, group):
     """x[r] @ weight[group[r]] for every row r (op/grouped.cc).
 
@@ -473,6 +512,14 @@ def _gather_gradient(op, grad):
         grad, *op.inputs, lmax=op.get_attr("lmax"), passed=op.get_attr("passed")
     )
     return None, None, to_radial, to_rows, to_sent, to_tensors if op.get_attr("passed") else None
+
+
+@tf.RegisterGradient("DdGatherProducts")
+def _gather_products_gradient(op, grad):
+    to_radial, to_rows, to_tensors = library().dd_gather_products_grad(
+        grad, *op.inputs, lmax=op.get_attr("lmax")
+    )
+    return None, None, to_radial, to_rows, to_tensors, None, None
 
 
 @tf.RegisterGradient("DdGroupedMatMul")

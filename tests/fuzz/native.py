@@ -80,7 +80,7 @@ class Calls:
     def any(self) -> str:
         """Call one op; its name."""
         names = ("neighbor_list", "env_mat", "harmonics", "expansion", "density", "table")
-        names += ("gather", "grouped", "coupling", "interpolate")
+        names += ("gather", "grouped", "coupling", "interpolate", "pair_products")
         names += ("grid_parts", "extreme")
         name = names[self.rng.integers(len(names))]
         getattr(self, f"_{name}")()
@@ -317,16 +317,43 @@ class Calls:
     def _coupling(self) -> None:
         nlm, n, m, nterms = (int(k) for k in self.rng.integers(0, [26, 9, 70, 40]))
         dtype = self._dtype()
+        self._ops.dd_coupling(
+            left=self.rng.normal(size=self._shape([nlm, n, m])).astype(dtype),
+            right=self.rng.normal(size=self._shape([nlm, n, m])).astype(dtype),
+            term=self._terms(nterms, nlm),
+            value=self.rng.normal(size=self._shape([nterms])).astype(dtype),
+        )
+
+    def _terms(self, nterms: int, nlm: int):
         term = self._integers(0, nlm, 3 * nterms)
         if term.size == 3 * nterms:
             term = term.reshape(nterms, 3)
             term = term[self._np.argsort(term[:, 0])]
-        self._ops.dd_coupling(
-            left=self.rng.normal(size=self._shape([nlm, n, m])).astype(dtype),
-            right=self.rng.normal(size=self._shape([nlm, n, m])).astype(dtype),
-            term=term,
-            value=self.rng.normal(size=self._shape([nterms])).astype(dtype),
+        return term
+
+    def _pair_products(self) -> None:
+        npairs, natoms, nchannels, lmax, nterms = (
+            int(k) for k in self.rng.integers(0, [50, 9, 40, 5, 40])
         )
+        nlm, dtype = (lmax + 1) ** 2, self._dtype()
+        shapes = {
+            "radial": [npairs, (lmax + 1) * nchannels],
+            "rows": [npairs, nlm],
+            "tensors": [nlm, natoms, nchannels],
+            "value": [nterms],
+        }
+        arguments = {
+            "center": self._np.sort(self._integers(0, natoms, npairs)),
+            "atom": self._integers(0, natoms, npairs),
+            "term": self._terms(nterms, nlm),
+        }
+        for name, shape in shapes.items():
+            arguments[name] = self.rng.normal(size=self._shape(shape)).astype(dtype)
+        if self.rng.integers(2):
+            self._ops.dd_gather_products(**arguments, lmax=lmax)
+        else:
+            grad = self.rng.normal(size=self._shape(shapes["tensors"])).astype(dtype)
+            self._ops.dd_gather_products_grad(grad=grad, **arguments, lmax=lmax)
 
     def _interpolate(self) -> None:
         n, nnodes, width = (int(k) for k in self.rng.integers(0, [40, 20, 40]))

@@ -29,7 +29,7 @@ class Calls {
   explicit Calls(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
 
   std::string one() {
-    switch (below(15)) {
+    switch (below(16)) {
       case 0: return neighbors();
       case 1: return env_mat();
       case 2: return harmonics();
@@ -44,6 +44,7 @@ class Calls {
       case 11: return orthogonal();
       case 12: return coupling();
       case 13: return interpolate();
+      case 14: return pair_products();
       default: return many_points();
     }
   }
@@ -327,18 +328,36 @@ class Calls {
     return ask("DdOrthogonal", {reals(type, {below(4), below(40), below(40)})}, {{"T", type}});
   }
 
+  Array terms(int64_t nterms, int64_t nlm) {
+    const Array made = integers(0, nlm, nterms, true), from = integers(0, nlm, 2 * nterms);
+    Array all(TF_INT32, {nterms, 3});
+    const auto entry = [](const Array& list, int64_t k) { return k < list.size() ? list.data<int32_t>()[k] : -1; };
+    for (int64_t t = 0; t < nterms; ++t) {
+      int32_t* term = all.data<int32_t>() + 3 * t;
+      term[0] = entry(made, t), term[1] = entry(from, 2 * t), term[2] = entry(from, 2 * t + 1);
+    }
+    return all;
+  }
+
   std::string coupling() {
     const int64_t nlm = below(26), n = below(9), m = below(70), nterms = below(40);
     const TF_DataType type = precision();
-    const Array made = integers(0, nlm, nterms, true), from = integers(0, nlm, 2 * nterms);
-    Array terms(TF_INT32, {nterms, 3});
-    const auto entry = [](const Array& list, int64_t k) { return k < list.size() ? list.data<int32_t>()[k] : -1; };
-    for (int64_t t = 0; t < nterms; ++t) {
-      int32_t* term = terms.data<int32_t>() + 3 * t;
-      term[0] = entry(made, t), term[1] = entry(from, 2 * t), term[2] = entry(from, 2 * t + 1);
-    }
-    return ask("DdCoupling", {reals(type, {nlm, n, m}), reals(type, {nlm, n, m}), terms, reals(type, {nterms})},
+    return ask("DdCoupling",
+               {reals(type, {nlm, n, m}), reals(type, {nlm, n, m}), terms(nterms, nlm), reals(type, {nterms})},
                {{"T", type}});
+  }
+
+  std::string pair_products() {
+    const int64_t npairs = below(50), natoms = below(9), channels = below(40), lmax = below(5), nterms = below(40);
+    const int64_t nlm = (lmax + 1) * (lmax + 1);
+    const TF_DataType type = precision();
+    std::vector<Array> inputs = {integers(0, natoms, npairs, true), integers(0, natoms, npairs),
+                                 reals(type, {npairs, (lmax + 1) * channels}), reals(type, {npairs, nlm}),
+                                 reals(type, {nlm, natoms, channels}), terms(nterms, nlm), reals(type, {nterms})};
+    const Attributes attributes = {{"lmax", lmax}, {"T", type}};
+    if (below(2)) return ask("DdGatherProducts", inputs, attributes);
+    inputs.insert(inputs.begin(), reals(type, {nlm, natoms, channels}));
+    return ask("DdGatherProductsGrad", inputs, attributes);
   }
 
   std::string interpolate() {

@@ -142,23 +142,25 @@ def test_finetune_and_restart(frozen_model, small_input, small_system, monkeypat
 
 
 def test_models_of_before_stay_what_they_are(small_input, small_system, monkeypatch):
-    """Checkpoints without the key that says that invariants are bounded, and a restart of them."""
+    """Checkpoints without keys that say what newer models are, and a restart of them."""
     monkeypatch.chdir(small_system.parent)
-    small_input["model"]["descriptor"]["bounded"] = False
+    descriptor = small_input["model"]["descriptor"]
+    descriptor |= {"bounded": False, "crossed": False}
     small_input["training"]["numb_steps"] = 2
     Path("input.json").write_text(json.dumps(small_input))
     assert main(["train", "input.json"]) == 0
     written = Path("model.ckpt/input.json")
     content = json.loads(written.read_text())
-    del content["input"]["model"]["descriptor"]["bounded"]
+    for key in ("bounded", "crossed"):
+        del content["input"]["model"]["descriptor"][key], descriptor[key]
     written.write_text(json.dumps(content))
-    assert not load_state("model.ckpt").model.config["descriptor"]["bounded"]
-    del small_input["model"]["descriptor"]["bounded"]
+    assert not load_state("model.ckpt").model.config["descriptor"]["crossed"]
     small_input["training"]["numb_steps"] = 4
     Path("input.json").write_text(json.dumps(small_input))
     assert main(["train", "input.json", "--restart"]) == 0
     found = load_state("model.ckpt")
-    assert found.step == 4 and not found.model.config["descriptor"]["bounded"]
+    found_descriptor = found.model.config["descriptor"]
+    assert found.step == 4 and not found_descriptor["bounded"] | found_descriptor["crossed"]
 
 
 def _after_two(progress):
@@ -171,7 +173,8 @@ def test_shipped_models_can_be_trained_further(name, small_input):
     pretrained = load_pretrained(name)
     type_map = pretrained.model["type_map"]
     assert pretrained.elements_seen == set(type_map)
-    assert not pretrained.model["descriptor"]["bounded"]  # models of before are
+    # Models of before.
+    assert not pretrained.model["descriptor"]["bounded"] | pretrained.model["descriptor"]["crossed"]
     del small_input["model"]
     state = TrainingState(complete_input(pretrained.complete(small_input)))
     pretrained.assign_to(state)
