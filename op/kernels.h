@@ -144,7 +144,7 @@ template <typename T> struct SquaringView {
   int64_t longer() const { return rows < columns ? columns : rows; }
   static int64_t padded(int64_t n) { return (n + 2 * kWidth<T> - 1) / (2 * kWidth<T>) * (2 * kWidth<T>); }
   int64_t scratch_size() const {
-    return 2 * shorter() * padded(longer()) + (longer() + 2 * shorter()) * padded(shorter());
+    return 2 * shorter() * padded(longer()) + (longer() + 4 * shorter()) * padded(shorter());
   }
 };
 

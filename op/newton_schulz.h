@@ -60,29 +60,40 @@ template <typename T> DD_INLINE T inverse_norm(const T* x, int64_t n) {
   return static_cast<T>(1 / (root(sum) + 1e-30));
 }
 
+// A step takes x to q x, q = a + b g + c g^2 with g = x x^T, and g to q g q; all of these are polynomials in the first
+// g, so that their products are symmetric. x itself is multiplied once, by the product of all q: the shorter side of
+// a matrix, not the longer one, pays for the steps.
 template <typename T> void newton_schulz(const SquaringView<T>& in, const T* x, T* out) {
   const int64_t n = in.shorter(), width = in.padded(in.longer()), square = in.padded(n);
-  // Wide: rows are the shorter side. Padding is zeros, and stays so.
-  T* wide = in.scratch;
-  T *next = wide + n * width, *across = next + n * width, *gram = across + in.longer() * square,
-    *polynomial = gram + n * square;
   for (int64_t i = 0; i < in.scratch_size(); ++i) in.scratch[i] = 0;
+  // Wide: rows are the shorter side. Padding is zeros, and stays so.
+  T *wide = in.scratch, *result = wide + n * width, *across = result + n * width;
+  T *gram = across + in.longer() * square, *step = gram + n * square, *product = step + n * square,
+    *next = product + n * square;
   const int64_t down = in.rows <= in.columns ? in.columns : 1, along = in.rows <= in.columns ? 1 : in.columns;
   const T scale = inverse_norm(x, in.rows * in.columns);
   for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < in.longer(); ++j) wide[i * width + j] = scale * x[i * down + j * along];
+    for (int64_t j = 0; j < in.longer(); ++j)
+      wide[i * width + j] = across[j * square + i] = scale * x[i * down + j * along];
+  const auto squared = [&](const T* p, const T* q, T by, const T* r, T rest, T* to) __attribute__((always_inline)) {
+    multiply_symmetric<T>(n, n, square, p, square, q, by, r, rest, to);
+  };
   const T a = static_cast<T>(kSteps[0]), b = static_cast<T>(kSteps[1]), c = static_cast<T>(kSteps[2]);
-  for (int step = 0; step < kNumSteps; ++step) {
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t j = 0; j < in.longer(); ++j) across[j * square + i] = wide[i * width + j];
-    multiply_symmetric<T>(n, in.longer(), square, wide, width, across, 1, gram, 0, gram);
-    multiply_symmetric<T>(n, n, square, gram, square, gram, c, gram, b, polynomial);
-    multiply<T>(n, n, width, polynomial, square, wide, 1, wide, a, next);
-    T* last = wide;
-    wide = next, next = last;
+  multiply_symmetric<T>(n, in.longer(), square, wide, width, across, 1, gram, 0, gram);
+  for (int64_t i = 0; i < n; ++i) product[i * square + i] = 1;
+  for (int left = kNumSteps; left > 0; --left) {
+    squared(gram, gram, c, gram, b, step);
+    for (int64_t i = 0; i < n; ++i) step[i * square + i] += a;
+    squared(step, product, 1, product, 0, next);
+    T* last = product;
+    product = next, next = last;
+    if (left == 1) break;
+    squared(step, gram, 1, gram, 0, next);
+    squared(step, next, 1, gram, 0, gram);
   }
+  multiply<T>(n, n, width, product, square, wide, 1, wide, 0, result);
   for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < in.longer(); ++j) out[i * down + j * along] = wide[i * width + j];
+    for (int64_t j = 0; j < in.longer(); ++j) out[i * down + j * along] = result[i * width + j];
 }
 
 }  // namespace
