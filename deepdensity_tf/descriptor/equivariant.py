@@ -33,7 +33,7 @@ BOUND = 2.0
 BOUND_OF_BEFORE = 4.0  # where invariants and gates have none
 
 # Of what neighbours know, times the direction to them; the cost grows fast with it.
-_CROSSED_LMAX = 2
+_CROSSED_LMAX = 3
 
 
 @DESCRIPTORS.register("equivariant")

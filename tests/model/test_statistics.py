@@ -212,15 +212,23 @@ def test_atoms_far_from_the_data_are_bounded():
     squeezed = [frame.coord / 4, frame.coord_splits, frame.atype, frame.box]
     state = model.atom_state(*squeezed)
     assert 0.9 * BOUND < np.abs(state.scalars).max() <= len(passes) * BOUND
-    # Of each l: gates up to 2, the matrix, and features of both kinds.
     norms = np.add.reduceat(np.sum(state.tensors.numpy() ** 2, -1), [0, 1, 4, 9])
-    steepest = sum(np.linalg.norm(one._mix.weight, 2, (1, 2)) for one in passes)
-    degeneracy, nchannels = 2 * np.arange(4) + 1, state.tensors.shape[-1]
-    largest = 2 * steepest * BOUND * np.sqrt(2 * nchannels * degeneracy)
+    largest = BOUND * sum(_most_of_tensors(one) for one in passes)
     assert np.all(np.sqrt(norms.max(1)) <= largest)
     for one in passes:
         one._bounded = False
     assert np.abs(model.atom_state(*squeezed).scalars).max() > 1e3
+
+
+def _most_of_tensors(one):
+    """Of each l up to 3, in units of BOUND: gates up to 2, the matrix, features of both kinds."""
+    nchannels = one._mix.weight.shape[-1]
+    gathered = 1 + sum(
+        np.pad(np.linalg.norm(part.weight, 2, (1, 2)), (0, 4 - part.weight.shape[0]))
+        for part in ([] if one._crossed is None else [one._own, one._crossed._mix])
+    )
+    both = np.sqrt((1 + gathered**2) * nchannels * (2 * np.arange(4) + 1))
+    return 2 * np.linalg.norm(one._mix.weight, 2, (1, 2)) * both
 
 
 def make_init():
