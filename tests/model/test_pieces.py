@@ -24,6 +24,12 @@ class TestRadialPerType(PlugInTests):
     test_restart_gives_the_weights_of_one_run = None
 
 
+class TestOfBefore(PlugInTests):
+    descriptor = {**SMALL_INPUT["model"]["descriptor"], "bounded": False, "crossed": False}
+    sections = {"descriptor": descriptor}
+    test_restart_gives_the_weights_of_one_run = None
+
+
 class TestEquivariantPair(PlugInTests):
     sections = {"fitting_net": PAIR}
     test_restart_gives_the_weights_of_one_run = None
