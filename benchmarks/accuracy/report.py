@@ -21,8 +21,8 @@ _HEADER = """\
 Made by `python benchmarks/accuracy/run.py --data DATA` (also `--curve`, `--molecules`,
 `--ablations`) and `python benchmarks/accuracy/report.py`. Models with one pass are those of version
 0.1.0 (16 channels, Adam), on two cores with AVX-512. With three passes, four models have the
-present defaults, on two cores with AVX-512, aluminium and water beside each other and other work
-(twice the time); single ones shared nothing between types and had 24
+present defaults, on two cores with AVX-512; crystals, aluminium and water, whose numbers of steps
+are given, beside each other and other work (twice the time); single ones shared nothing between types and had 24
 channels, on **one core without AVX-512**, beside other work on a second one. Version 0.1.0 gives
 ethane 0.185 % after 420 s on that one core. NMAE = 100 sum|rho - rho_ref| / sum|rho_ref| over the
 full grid, mean over the structures of a set; none of those tested was trained on. "Constant" is the
@@ -122,7 +122,8 @@ def molecules_table(result: dict) -> str:
     lines = [
         "## Molecules\n",
         f"The 24 molecules of `organics` that are never seen, by models trained for "
-        f"{result['seconds']} s on a part of the others, each part within the next.\n",
+        f"{result['seconds']} s on a part of the others, each part within the next; without "
+        "directions (`descriptor.crossed` false).\n",
         "| molecules | frames | steps | NMAE % | median | worst | of sampled points trained on |",
         "|---|---|---|---|---|---|---|",
     ]
