@@ -22,15 +22,15 @@ Made by `python benchmarks/accuracy/run.py --data DATA` (also `--curve`, `--mole
 `--ablations`) and `python benchmarks/accuracy/report.py`. Models with one pass are those of version
 0.1.0 (16 channels, Adam), on two cores with AVX-512. With three passes, four models have the
 present defaults, on two cores with AVX-512; crystals, aluminium and water, whose numbers of steps
-are given, beside each other and other work (twice the time); single ones shared nothing between types and had 24
-channels, on **one core without AVX-512**, beside other work on a second one. Version 0.1.0 gives
-ethane 0.185 % after 420 s on that one core. NMAE = 100 sum|rho - rho_ref| / sum|rho_ref| over the
-full grid, mean over the structures of a set; none of those tested was trained on. "Constant" is the
-NMAE of the reference's own mean density. Inputs are in `inputs/`; `examples/data_recipes` and
-`examples/one_d` make the data. What no local model trained on 8 atoms can know of longer
-one-dimensional chains is in `examples/one_d/README.md`: 0.05 % for insulator2, 0.12 to 0.26 % for
-the mixed chain. Aluminium is trained on 4-atom cells alone: the 64-atom cell has waves that none of
-them holds; k-points alone (4x4x4 or 6x6x6) are worth 0.30 %.
+are given, beside each other and other work (twice the time); single ones shared nothing between
+types and had 24 channels, on **one core without AVX-512**, beside other work on a second one.
+Version 0.1.0 gives ethane 0.185 % after 420 s on that one core. NMAE = 100 sum|rho - rho_ref| /
+sum|rho_ref| over the full grid, mean over the structures of a set; none of those tested was trained
+on. "Constant" is the NMAE of the reference's own mean density. Inputs are in `inputs/`;
+`examples/data_recipes` and `examples/one_d` make the data. What no local model trained on 8 atoms
+can know of longer one-dimensional chains is in `examples/one_d/README.md`: 0.05 % for insulator2,
+0.12 to 0.26 % for the mixed chain. Aluminium is trained on 4-atom cells alone: the 64-atom cell has
+waves that none of them holds; k-points alone (4x4x4 or 6x6x6) are worth 0.30 %.
 """
 
 
