@@ -14,6 +14,7 @@
 #include "basis.h"
 #include "kernel.h"
 #include "kernels.h"
+#include "pairs.h"
 #include "sort.h"
 #include "stencils.h"
 #include "threads.h"
@@ -21,40 +22,30 @@
 namespace dd {
 namespace {
 
-constexpr int64_t kGrainAtoms = 4;
-constexpr int64_t kGrainPairs = 64;
-constexpr int64_t kMaxMessageChannels = 1 << 16;
-
 // The inputs that all ops share: two from number `first` on and, after that of the radial weights, three more.
 template <typename T> class MessageInputs {
  public:
   MessageInputs(TF_OpKernelContext* ctx, int lmax, bool passed, int first)
-      : center_(ctx, first, "center"), atom_(ctx, first + 1, "atom"),
-        rows_(ctx, first + 3, "rows"), sent_(ctx, first + 4, "sent"), tensors_(ctx, first + 5, "tensors") {
+      : pairs_(ctx, first), rows_(ctx, first + 3, "rows"), sent_(ctx, first + 4, "sent"), tensors_(ctx, first + 5, "tensors") {
     MessagesView<T>& m = view;
     m.nl = lmax + 1;
     m.passed = passed;
-    m.npairs = center_.shaped({-1}).rows();
+    m.npairs = pairs_.count;
     m.natoms = sent_.shaped({-1, -1}).rows();
-    m.nchannels = static_cast<int>(sent_.dim(1, 1, kMaxMessageChannels));
-    atom_.shaped({m.npairs});
+    m.nchannels = static_cast<int>(sent_.dim(1, 1, kMaxPairChannels));
     rows_.shaped({m.npairs, m.nlm()});
     if (passed) tensors_.shaped({m.nlm(), m.natoms, m.nchannels});
-    m.center = center_.template data<int32_t>();
-    m.atom = atom_.template data<int32_t>();
+    m.center = pairs_.center, m.atom = pairs_.atom;
     m.rows = rows_.template data<T>();
     m.sent = sent_.template data<T>();
     m.tensors = tensors_.template data<T>();
-    for (int64_t p = 0; p < m.npairs; ++p) {
-      require(m.center[p] >= 0 && m.center[p] < m.natoms && m.atom[p] >= 0 && m.atom[p] < m.natoms, "pair ", p,
-              " names an atom that is not there");
-      require(!p || m.center[p] >= m.center[p - 1], "center does not rise at pair ", p);
-    }
+    pairs_.check(m.natoms, true);
   }
   MessagesView<T> view;
 
  private:
-  Input center_, atom_, rows_, sent_, tensors_;
+  AtomPairs pairs_;
+  Input rows_, sent_, tensors_;
 };
 
 // The same with radial weights of all pairs.

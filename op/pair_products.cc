@@ -12,6 +12,7 @@
 #include "basis.h"
 #include "kernel.h"
 #include "kernels.h"
+#include "pairs.h"
 #include "sort.h"
 #include "terms.h"
 #include "threads.h"
@@ -19,36 +20,29 @@
 namespace dd {
 namespace {
 
-constexpr int64_t kGrainAtoms = 4;
-constexpr int64_t kGrainPairs = 64;
-constexpr int64_t kMaxProductChannels = 1 << 16;
-
 // The inputs of both ops, from number `first` on.
 template <typename T> class ProductInputs {
  public:
   ProductInputs(TF_OpKernelContext* ctx, int lmax, int first)
-      : center_(ctx, first, "center"), atom_(ctx, first + 1, "atom"), radial_(ctx, first + 2, "radial"),
-        rows_(ctx, first + 3, "rows"), tensors_(ctx, first + 4, "tensors"),
+      : pairs_(ctx, first), radial_(ctx, first + 2, "radial"), rows_(ctx, first + 3, "rows"), tensors_(ctx, first + 4, "tensors"),
         terms_(ctx, first + 5, int64_t{lmax + 1} * (lmax + 1)) {
     PairProductsView<T>& v = view;
     v.nl = lmax + 1;
-    v.npairs = center_.shaped({-1}).rows();
+    v.npairs = pairs_.count;
     v.natoms = tensors_.shaped({v.nlm(), -1, -1}).dim(1, 0, kMaxRows);
-    v.nchannels = static_cast<int>(tensors_.dim(2, 0, kMaxProductChannels));
-    v.center = center_.template data<int32_t>();
-    v.atom = atom_.shaped({v.npairs}).template data<int32_t>();
+    v.nchannels = static_cast<int>(tensors_.dim(2, 0, kMaxPairChannels));
+    v.center = pairs_.center, v.atom = pairs_.atom;
     v.radial = radial_.shaped({v.npairs, int64_t{v.nl} * v.nchannels}).template data<T>();
     v.rows = rows_.shaped({v.npairs, v.nlm()}).template data<T>();
     v.tensors = tensors_.template data<T>();
     v.nterms = terms_.count, v.term = terms_.term, v.value = terms_.value;
-    for (int64_t p = 0; p < v.npairs; ++p)
-      require(v.center[p] >= 0 && v.center[p] < v.natoms && v.atom[p] >= 0 && v.atom[p] < v.natoms, "pair ", p,
-              " names an atom that is not there");
+    pairs_.check(v.natoms, false);
   }
   PairProductsView<T> view;
 
  private:
-  Input center_, atom_, radial_, rows_, tensors_;
+  AtomPairs pairs_;
+  Input radial_, rows_, tensors_;
   Terms<T> terms_;
 };
 
